@@ -1,0 +1,1 @@
+"""pybuild: a rootless container image builder."""

@@ -1,0 +1,1 @@
+"""What the kernel does for us: syscalls, id maps, namespaces, mounts, the sandbox, the two doors."""

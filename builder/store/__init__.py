@@ -1,0 +1,1 @@
+"""What is kept on disk: blobs, layer records and indexes, snapshots, the step cache, tags, locks."""

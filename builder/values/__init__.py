@@ -1,0 +1,1 @@
+"""What things are: frozen values with no effects. Nothing here touches disk, kernel or network."""

@@ -1,0 +1,257 @@
+"""Every message that crosses into or out of the namespace. Two doors, drawn here; the channel only carries.
+
+    conductor                          worker                             step
+       │  Hello(protocol, rung) ◄──────── │   maps are written, mounts work │
+       │  UnpackJob │ RunJob │            │                                 │
+       │  CommitJob │ RemoveJob ────────► │  one child a job                │
+       │        (descriptors beside)      │  RunJob.step: StepSpec ───────► │ mounts, pivot_root, ids, caps, exec
+       │                                  │ ◄── closed pipe = exec'd, or a Fault
+       │  Done(job, result) │ Fault ◄──── │                                 │
+
+A message travels as one JSON object tagged with its class's name; tuples are lists. Paths of the host are text
+(surrogateescape for names that are not UTF-8). A descriptor is named by its index in the message's list of descriptors.
+When the channel closes, the worker and all it started end.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+PROTOCOL = 1
+"""Raised whenever a message changes; both sides compare."""
+
+
+class Rung(StrEnum):
+    """How far up the ladder this machine lets us: what ids there are inside."""
+
+    RANGE = "range"  # newuidmap wrote a range of at least 65536 ids
+    SINGLE = "single"  # only our own id, as 0
+    ROOT = "root"  # really root: no user namespace, all ids
+
+
+class NetworkMode(StrEnum):
+    """The network of a step. DEFAULT is resolved to one of the others before a step is made."""
+
+    DEFAULT = "default"
+    HOST = "host"
+    NONE = "none"
+
+
+class RootKind(StrEnum):
+    """How a step's root file system is put together."""
+
+    OVERLAY = "overlay"
+    FUSE = "fuse-overlayfs"
+    COPY = "copy"
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """A file system as a stack of snapshot directories of the host, uppermost first; empty for scratch."""
+
+    lowers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TreeMount:
+    """`source` (a path inside `tree`) shown at `target`; what is written to a writable one is thrown away."""
+
+    tree: Tree
+    source: str
+    target: str
+    writable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CacheMount:
+    """A directory of the store that keeps what steps write; made with these ids and mode when it is missing.
+
+    `seed` names the tree and path that a new cache starts as a copy of.
+    """
+
+    directory: str
+    target: str
+    read_only: bool = False
+    mode: int = 0o755
+    uid: int = 0
+    gid: int = 0
+    seed: Tree | None = None
+    seed_source: str = "/"
+
+
+@dataclass(frozen=True, slots=True)
+class TmpfsMount:
+    """A fresh tmpfs; `size_bytes` 0 means the kernel's default."""
+
+    target: str
+    size_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FileMount:
+    """A file from memory: the bytes of descriptor number `fd` of the message, read to its end."""
+
+    fd: int
+    target: str
+    mode: int = 0o400
+    uid: int = 0
+    gid: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SocketMount:
+    """A Unix socket of the host (an ssh agent's) shown at `target`."""
+
+    source: str
+    target: str
+    mode: int = 0o600
+    uid: int = 0
+    gid: int = 0
+
+
+StepMount = TreeMount | CacheMount | TmpfsMount | FileMount | SocketMount
+
+
+@dataclass(frozen=True, slots=True)
+class StepSpec:
+    """All that a RUN step needs to know. Names of users are already numbers; nothing is looked up inside."""
+
+    argv: tuple[str, ...]
+    env: tuple[tuple[str, str], ...]
+    cwd: str
+    uid: int
+    gid: int
+    groups: tuple[int, ...]
+    root: Tree
+    upper: str  # receives the changes, in overlay's form (whiteouts, user.overlay.opaque)
+    work: str  # overlay's work directory, and room for whatever else is mounted; on the file system of `upper`
+    network: NetworkMode = NetworkMode.HOST
+    hostname: str = "buildkitsandbox"
+    hosts: str = ""  # what /etc/hosts shows
+    resolv_conf: str = ""  # what /etc/resolv.conf shows
+    mounts: tuple[StepMount, ...] = ()
+    rlimits: tuple[
+        tuple[str, int, int], ...
+    ] = ()  # name as in `ulimit` of docker (nofile, core …), soft, hard; -1 is no limit
+    memory_bytes: int = 0  # 0: no limit
+    no_new_privileges: bool = False
+    insecure: bool = False  # --security=insecure: all capabilities of the namespace, no seccomp filter, no masks
+
+
+@dataclass(frozen=True, slots=True)
+class UnpackJob:
+    """Make a snapshot of one layer: `target` (does not exist yet) becomes its directory, over `lowers`.
+
+    The layer's uncompressed bytes are hashed on the way and must be `diff_id`. When `index` is not empty the layer's
+    index is written there.
+    """
+
+    blob: str
+    media_type: str
+    diff_id: str
+    lowers: tuple[str, ...]
+    target: str
+    index: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunJob:
+    """Run a step. Descriptor 0 of the message takes its standard output and error; FileMount.fd count from 0 too."""
+
+    step: StepSpec
+
+
+@dataclass(frozen=True, slots=True)
+class CommitJob:
+    """Pack what `upper` changes over `lowers` as a layer into the new file `blob`, with its index in `index`.
+
+    `max_mtime_ns` (when not -1) is the latest modification time that is written; later ones are clamped to it.
+    """
+
+    upper: str
+    lowers: tuple[str, ...]
+    blob: str
+    index: str
+    compression: str  # gzip, zstd or none
+    level: int = -1
+    max_mtime_ns: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveJob:
+    """Remove trees, whoever owns what is in them."""
+
+    paths: tuple[str, ...]
+
+
+Job = UnpackJob | RunJob | CommitJob | RemoveJob
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """The worker's first message: it stands, on this rung, and roots are put together in this way."""
+
+    protocol: int
+    rung: Rung
+    root_kind: RootKind
+
+
+@dataclass(frozen=True, slots=True)
+class Unpacked:
+    entries: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """`status` as the shell has it: 0 to 255, or 128 + n after signal n."""
+
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """A packed layer; with `entries` 0 nothing had changed and no blob is to be kept."""
+
+    diff_id: str
+    digest: str
+    size: int
+    entries: int
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    paths: int
+
+
+Result = Unpacked | Ran | Committed | Removed
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A job with its number."""
+
+    number: int
+    job: Job
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The answer to a request that worked."""
+
+    number: int
+    result: Result
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """The answer to one that did not: a PybuildError (`kind` is a key of errors.BY_NAME), or a bug with its traceback."""
+
+    number: int
+    kind: str
+    message: str
+    hint: str = ""
+    traceback: str = ""
+
+
+Message = Hello | Request | Done | Fault

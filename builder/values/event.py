@@ -1,0 +1,93 @@
+"""What happens during a build, as events that `report` shows. Stages emit them; nobody else prints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from builder.source import Span
+from builder.values.digest import Digest
+
+
+@dataclass(frozen=True, slots=True)
+class StepId:
+    """Names a step to people: its target (stage name or number) and its place in it, both from 1."""
+
+    target: str
+    index: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class StepStarted:
+    step: StepId
+    title: str  # the instruction with variables as written, on one line
+    span: Span | None
+
+
+@dataclass(frozen=True, slots=True)
+class StepCached:
+    step: StepId
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class StepOutput:
+    """Bytes that a step wrote, as they came; lines may be cut anywhere."""
+
+    step: StepId
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class StepFinished:
+    step: StepId
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """A blob on its way; `done` and `total` in bytes, `done == total` is the last one. `verb`: pull, push, unpack."""
+
+    verb: str
+    what: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something that people should know once: a lower rung, a foreign frontend."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """A build check's finding."""
+
+    rule: str
+    text: str
+    span: Span | None
+
+
+@dataclass(frozen=True, slots=True)
+class ImageReady:
+    """The image is in the store; `names` may be empty. `size` of config and all layers in bytes, compressed."""
+
+    manifest: Digest
+    names: tuple[str, ...]
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """An output was written."""
+
+    kind: str
+    destination: str
+
+
+Event = StepStarted | StepCached | StepOutput | StepFinished | Transfer | Note | Warned | ImageReady | Exported
+
+Emit = Callable[[Event], None]

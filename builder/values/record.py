@@ -1,0 +1,32 @@
+"""What the store remembers: of a layer, of a step's outcome, of a tagged image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from builder.values.digest import DiffId
+from builder.values.image import Descriptor
+
+
+@dataclass(frozen=True, slots=True)
+class LayerRecord:
+    """A layer that the store knows: its diff-id and the blob that holds it."""
+
+    diff_id: DiffId
+    descriptor: Descriptor
+
+
+@dataclass(frozen=True, slots=True)
+class StepRecord:
+    """The outcome of a step: the layer that it made, or None where it changed nothing."""
+
+    diff_id: DiffId | None
+
+
+@dataclass(frozen=True, slots=True)
+class TaggedImage:
+    """A name in the store and the manifest it points at; `created_s` is when the name was set (Unix time)."""
+
+    name: str
+    manifest: Descriptor
+    created_s: float

@@ -1,0 +1,76 @@
+"""Names of images, as docker reads them: `app`, `app:1`, `host:5000/a/b:tag@sha256:…`.
+
+Source: distribution/reference, the grammar in its package comment; familiar names resolve to docker.io/library.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from builder.values.digest import Digest
+
+_COMPONENT = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*\Z")
+_HOST = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9a-fA-F:.]+\])(?::[0-9]{1,5})?\Z")
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}\Z")
+DEFAULT_REGISTRY = "docker.io"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Reference:
+    """A registry host, a repository in it, and a tag or a digest (or both; the digest then decides)."""
+
+    registry: str
+    repository: str
+    tag: str | None = None
+    digest: Digest | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Reference:
+        """Read a name; without tag and digest the tag is `latest`. Raises ValueError with what is wrong."""
+        rest, at, digest_text = text.partition("@")
+        digest = Digest.parse(digest_text) if at else None
+        rest, tag = _split_tag(rest)
+        if tag is not None and not _TAG.match(tag):
+            raise ValueError(f"invalid tag {tag[:100]!r} in {text[:200]!r}")
+        registry, repository = _split_registry(rest)
+        if not _HOST.match(registry):
+            raise ValueError(f"invalid registry host {registry[:100]!r} in {text[:200]!r}")
+        if not repository or len(repository) > 255:
+            raise ValueError(f"invalid image name {text[:200]!r}")
+        for part in repository.split("/"):
+            if not _COMPONENT.match(part):
+                hint = " (names are lower case)" if part != part.lower() else ""
+                raise ValueError(f"invalid image name {text[:200]!r}: {part[:100]!r} is not allowed{hint}")
+        if tag is None and digest is None:
+            tag = "latest"
+        return cls(registry, repository, tag, digest)
+
+    @property
+    def familiar(self) -> str:
+        """The name as people write it: without docker.io/library/."""
+        name = f"{self.registry}/{self.repository}"
+        name = name.removeprefix("docker.io/library/").removeprefix("docker.io/")
+        return name + self._suffix()
+
+    def _suffix(self) -> str:
+        return (f":{self.tag}" if self.tag else "") + (f"@{self.digest}" if self.digest else "")
+
+    def __str__(self) -> str:
+        return f"{self.registry}/{self.repository}{self._suffix()}"
+
+
+def _split_tag(text: str) -> tuple[str, str | None]:
+    head, colon, tail = text.rpartition(":")
+    if colon and "/" not in tail:
+        return head, tail
+    return text, None
+
+
+def _split_registry(name: str) -> tuple[str, str]:
+    first, slash, rest = name.partition("/")
+    if slash and ("." in first or ":" in first or first == "localhost" or first != first.lower()):
+        if first in ("docker.io", "index.docker.io"):
+            return DEFAULT_REGISTRY, rest if "/" in rest else f"library/{rest}"
+        return first, rest
+    return DEFAULT_REGISTRY, name if slash else f"library/{name}"

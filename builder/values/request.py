@@ -1,0 +1,85 @@
+"""What a person asked for, as one value: the command line and the environment, read once by `cli`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from builder.source import SourceText
+from builder.values.crossing import NetworkMode
+from builder.values.platform import Platform
+from builder.values.reference import Reference
+
+
+class Compression(StrEnum):
+    """How layers are stored."""
+
+    GZIP = "gzip"
+    ZSTD = "zstd"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One `-o`: an OCI layout in a directory, or as one tar file (`destination` "-" is standard output)."""
+
+    destination: str
+    tar: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A secret by its id: its bytes (never shown by repr)."""
+
+    id: str
+    value: bytes
+
+    def __repr__(self) -> str:
+        return f"Secret(id={self.id!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class SshAgent:
+    """An ssh agent by its id: the path of its Unix socket."""
+
+    id: str
+    socket: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Ulimit:
+    """A resource limit for steps; -1 is no limit."""
+
+    name: str
+    soft: int
+    hard: int
+
+
+@dataclass(frozen=True, slots=True)
+class BuildRequest:
+    """Everything a build depends on besides files, store and registries.
+
+    `buildfile` is a path, a text already read (`-f -`), or None to look for the usual names in the context.
+    """
+
+    context: Path
+    buildfile: Path | SourceText | None = None
+    tags: tuple[Reference, ...] = ()
+    build_args: tuple[tuple[str, str], ...] = ()
+    build_contexts: tuple[tuple[str, str], ...] = ()
+    labels: tuple[tuple[str, str], ...] = ()
+    target: str | None = None
+    platform: Platform | None = None
+    network: NetworkMode = NetworkMode.DEFAULT
+    no_cache: bool = False
+    pull: bool = False
+    outputs: tuple[Output, ...] = ()
+    secrets: tuple[Secret, ...] = ()
+    ssh: tuple[SshAgent, ...] = ()
+    allow: tuple[str, ...] = ()
+    add_hosts: tuple[tuple[str, str], ...] = ()
+    ulimits: tuple[Ulimit, ...] = ()
+    memory_bytes: int = 0
+    proxies: tuple[tuple[str, str], ...] = ()  # HTTP_PROXY and its kind, as ARGs that are in no key and no history
+    compression: Compression = Compression.GZIP
