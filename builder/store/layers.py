@@ -1,0 +1,82 @@
+"""Layers: which blob holds a diff-id, and the index of each layer. How an index looks inside is `tree`'s business."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from builder.store import descriptors, files
+from builder.store.session import Session
+from builder.values.digest import DiffId, Digest
+from builder.values.record import LayerRecord
+
+LAYER_VERSION = 1
+
+
+class Layers:
+    """Layer records and layer indexes of a store."""
+
+    def __init__(self, area: Path, blobs: Path, session: Session) -> None:
+        self._records = area / "layers"
+        self._indexes = area / "indexes"
+        self._blobs = blobs
+        self._session = session
+
+    def find(self, diff_id: DiffId) -> LayerRecord | None:
+        """The record of a layer, or None: unknown, unreadable, or its blob is gone or cut short. Raises StoreError."""
+        path = self._path(diff_id)
+        with files.plain_errors("cannot read a layer record"):
+            document = files.read_record(path, LAYER_VERSION)
+        if document is None:
+            return None
+        try:
+            if document.get("diff_id") != str(diff_id):
+                raise ValueError("the record is of another layer")
+            record = LayerRecord(diff_id, descriptors.from_json(document.get("descriptor")))
+        except ValueError:
+            files.remove_file(path)
+            return None
+        return record if self._is_whole(record.descriptor.digest, record.descriptor.size) else None
+
+    def _is_whole(self, digest: Digest, size: int) -> bool:
+        try:
+            return os.stat(self._blobs / digest.hex).st_size == size
+        except OSError:
+            return False
+
+    def put(self, record: LayerRecord) -> None:
+        """Remember a layer whose blob is in the store. Raises StoreError."""
+        document: dict[str, files.JsonValue] = {
+            "version": LAYER_VERSION,
+            "diff_id": str(record.diff_id),
+            "descriptor": descriptors.to_json(record.descriptor),
+        }
+        temporary = self._session.temporary()
+        with files.plain_errors("cannot keep a layer record"):
+            files.write_file(temporary, files.encode(document))
+            os.rename(temporary, self._path(record.diff_id))
+
+    def index_path(self, diff_id: DiffId) -> Path:
+        """Where the layer's index is, or would be. Never write there."""
+        return self._indexes / diff_id.hex
+
+    def has_index(self, diff_id: DiffId) -> bool:
+        """Whether the layer's index is here."""
+        return os.path.isfile(self.index_path(diff_id))
+
+    def adopt_index(self, temporary: Path, diff_id: DiffId) -> None:
+        """Make a finished file (on a path of `blobs.temporary()`) the layer's index. Raises StoreError."""
+        with files.plain_errors("cannot keep a layer index"):
+            fd = os.open(temporary, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            try:
+                os.fsync(fd)
+            finally:
+                os.close(fd)
+            os.rename(temporary, self.index_path(diff_id))
+
+    def discard_index(self, diff_id: DiffId) -> None:
+        """Put an index that proved unreadable aside. Raises StoreError."""
+        self._session.to_trash(self.index_path(diff_id))
+
+    def _path(self, diff_id: DiffId) -> Path:
+        return self._records / f"{diff_id.hex}.json"

@@ -1,0 +1,107 @@
+"""Snapshots: unpacked file trees under the chain-id of the layers they stand for.
+
+A snapshot is `snapshots/<chain>/fs` beside a small `state` file. The wrapper around the tree is what gets renamed,
+never the tree itself: moving a directory needs write permission *on it* (rename(2), its `..` changes), and the root
+of an image may be read-only or belong to a sub-id.
+
+Trees are not synced: syncing 2,000 files costs a quarter of a second, and a snapshot can always be made again from
+its blobs. `state` therefore remembers the boot it was made in. kill -9 loses nothing, since the kernel still writes
+everything; after a crash of the machine the boot is another one, and a tree that nobody settled is made anew.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+from builder.errors import StoreError
+from builder.store import files
+from builder.store.session import Session
+from builder.values.digest import ChainId
+
+SNAPSHOT_VERSION = 1
+_SETTLED = "settled"
+_TREE = "fs"
+
+
+class Snapshots:
+    """The snapshots of a store, and the scratch directories where new ones are made."""
+
+    def __init__(self, area: Path, session: Session) -> None:
+        self._directory = area / "snapshots"
+        self._session = session
+        self._boot = _boot_id()
+
+    def find(self, chain: ChainId) -> Path | None:
+        """The directory of the file tree, or None. Raises StoreError."""
+        wrapper = self._directory / chain.hex
+        if not os.path.isdir(wrapper / _TREE):
+            return None
+        if self._boot_of(wrapper) not in (self._boot, _SETTLED):
+            self._session.to_trash(wrapper)
+            return None
+        return wrapper / _TREE
+
+    def scratch(self) -> Path:
+        """A new private directory on the snapshots' file system; what is in it is the caller's. Raises StoreError."""
+        return self._session.scratch()
+
+    def publish(self, directory: Path, chain: ChainId) -> Path:
+        """Make a finished tree the snapshot of `chain`; returns where the tree is from now on.
+
+        `directory` is a directory inside a `scratch()` (whose other contents go to the trash), or a scratch that holds
+        the tree as `fs`. Where another build was first, ours goes to the trash and theirs is returned. Raises
+        StoreError, and ValueError for a directory that is in no scratch.
+        """
+        scratch, tree = self._parts(directory)
+        with files.plain_errors("cannot keep a snapshot"):
+            for name in os.listdir(scratch):
+                if name != tree.name:
+                    self._session.to_trash(scratch / name)
+            os.rename(tree, scratch / _TREE)
+            state: dict[str, files.JsonValue] = {"version": SNAPSHOT_VERSION, "boot": self._boot}
+            files.write_file(scratch / "state", files.encode(state))
+        return self._publish(scratch, chain)
+
+    def _publish(self, scratch: Path, chain: ChainId) -> Path:
+        wrapper = self._directory / chain.hex
+        for _ in range(10):
+            theirs = self.find(chain)  # also clears away one that cannot be trusted
+            if theirs is not None:
+                self._session.to_trash(scratch)
+                return theirs
+            try:
+                os.rename(scratch, wrapper)
+                return wrapper / _TREE
+            except OSError as error:
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                    raise files.store_error("cannot keep a snapshot", error) from error
+                if not os.path.isdir(wrapper / _TREE):
+                    self._session.to_trash(wrapper)
+        raise StoreError(f"cannot keep snapshot {chain}: its place keeps being taken")
+
+    def discard(self, directory: Path) -> None:
+        """Move a scratch, or a tree that proved bad (as `find` gave it), to the trash. Raises StoreError."""
+        inside = directory.parent.parent == self._directory or self._session.owns(directory.parent)
+        self._session.to_trash(directory.parent if inside else directory)
+
+    def _parts(self, directory: Path) -> tuple[Path, Path]:
+        if self._session.owns(directory):
+            return directory, directory / _TREE
+        if self._session.owns(directory.parent):
+            return directory.parent, directory
+        raise ValueError(f"{directory} is not in a scratch directory of this store")
+
+    def _boot_of(self, wrapper: Path) -> str:
+        with files.plain_errors("cannot read a snapshot's state"):
+            state = files.read_record(wrapper / "state", SNAPSHOT_VERSION)
+        boot = state.get("boot") if state is not None else None
+        return boot if isinstance(boot, str) else ""
+
+
+def _boot_id() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+    except OSError:
+        return "unknown"  # no /proc: then all boots look alike, and snapshots are trusted

@@ -1,0 +1,165 @@
+"""The store: one directory that is an OCI image layout, with our own folders under `pybuild/`.
+
+This module opens and closes it; each kind of thing kept has its own module. The on-disk form is written down in
+cache/README.md.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from builder.errors import StoreError
+from builder.store import files, locks
+from builder.store.blobs import Blobs
+from builder.store.caches import Caches
+from builder.store.images import Images
+from builder.store.layers import Layers
+from builder.store.records import Records
+from builder.store.session import Session, make_private, sweep
+from builder.store.snapshots import Snapshots
+
+STORE_VERSION = 1
+"""Raised when an older pybuild could no longer use the store."""
+
+_AREA = "pybuild"
+_FOLDERS = ("layers", "indexes", "snapshots", "steps", "caches", "fingerprints", "tmp", "trash", "locks")
+_LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
+_MAY_BE_THERE = frozenset(
+    (_AREA, "oci-layout", "index.json", "blobs", "README.md", "lost+found", ".git", ".gitignore", ".gitkeep")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """An open store. Use `Store.open`, and close it (or use `with`) when the work is done.
+
+    While it is open the process holds a shared lock on it, which keeps others from removing what is in use. A process
+    that dies without closing loses nothing but its own unfinished work.
+    """
+
+    root: Path
+    blobs: Blobs
+    layers: Layers
+    snapshots: Snapshots
+    records: Records
+    images: Images
+    caches: Caches
+    _session: Session
+    _in_use: locks.Lock
+
+    @classmethod
+    def open(cls, root: Path) -> Store:
+        """Open the store at `root` (an absolute path), made if it is not there. Raises StoreError.
+
+        What dead processes left unfinished is moved to the trash.
+        """
+        area = root / _AREA
+        _check_version(area / "version")
+        with files.plain_errors(f"cannot open the store {root}"):
+            _make_folders(root)
+            in_use = locks.shared(area / "locks" / "store")
+            sweep(area)
+        session = Session(area)
+        store = cls(
+            root,
+            Blobs(root / "blobs" / "sha256", session),
+            Layers(area, root / "blobs" / "sha256", session),
+            Snapshots(area, session),
+            Records(area, session),
+            Images(root, area, session),
+            Caches(area, session),
+            session,
+            in_use,
+        )
+        store._complete()
+        return store
+
+    def _complete(self) -> None:
+        with files.plain_errors(f"cannot make the store {self.root}"):
+            self._create(self.root / _AREA / "version", files.encode({"version": STORE_VERSION}))
+            self._create(self.root / "oci-layout", _LAYOUT)
+        self.images.ensure()
+
+    def _create(self, path: Path, data: bytes) -> None:
+        if os.path.lexists(path):
+            return
+        temporary = self._session.temporary()
+        files.write_synced(temporary, data)
+        os.rename(temporary, path)
+        files.sync_directory(path.parent)
+
+    @property
+    def trash_directory(self) -> Path:
+        """Where things wait to be removed."""
+        return self.root / _AREA / "trash"
+
+    def trash(self) -> list[Path]:
+        """What a RemoveJob should remove: trees and files that nobody will look for again. Raises StoreError."""
+        with files.plain_errors("cannot read the store's trash"):
+            sweep(self.root / _AREA)
+            return sorted(self.trash_directory / name for name in os.listdir(self.trash_directory))
+
+    def fingerprint_path(self, context: Path) -> Path:
+        """Where the remembered digests of a context's files are kept; `context` is an absolute path."""
+        name = hashlib.sha256(os.fsencode(context)).hexdigest()
+        return self.root / _AREA / "fingerprints" / name
+
+    def close(self) -> None:
+        """End this process's use of the store; unfinished work goes to the trash. Closing twice is harmless."""
+        self._session.close()
+        self._in_use.release()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+
+def _check_version(path: Path) -> None:
+    try:
+        with files.plain_errors(f"cannot open the store {path.parent.parent}"):
+            document = files.decode(files.read_bounded(path, files.RECORD_LIMIT_BYTES))
+        version = document.get("version")
+        if not isinstance(version, int) or version < 1:
+            raise ValueError("it has no version number")
+    except ValueError as error:
+        hint = "if this is a pybuild store, move it away and build again; another place: --root"
+        raise StoreError(f"{path} is damaged: {error}", hint=hint) from error
+    except StoreError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            return
+        raise
+    if version > STORE_VERSION:
+        raise StoreError(
+            f"the store {path.parent.parent} was made by a newer pybuild (version {version}, this one reads"
+            f" {STORE_VERSION})",
+            hint="use that pybuild, or another store with --root",
+        )
+
+
+def _make_folders(root: Path) -> None:
+    if not os.path.isdir(root):
+        os.makedirs(root, 0o700)
+        os.chmod(root, 0o700)
+    area = root / _AREA
+    if not os.path.isdir(area):
+        _refuse_strangers(root)
+    for directory in (area, root / "blobs", root / "blobs" / "sha256", *(area / name for name in _FOLDERS)):
+        try:
+            make_private(directory)
+        except FileExistsError:
+            pass
+
+
+def _refuse_strangers(root: Path) -> None:
+    strangers = sorted(set(os.listdir(root)) - _MAY_BE_THERE)
+    if strangers:
+        raise StoreError(
+            f"{root} is not a pybuild store and not empty: it holds {strangers[0]!r}",
+            hint="choose a new or empty directory with --root",
+        )
