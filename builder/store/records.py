@@ -37,7 +37,11 @@ class Records:
     def put(self, key: CacheKey, record: StepRecord) -> None:
         """Remember a step's outcome; its layer, if any, is in the store already. Raises StoreError."""
         diff_id = None if record.diff_id is None else str(record.diff_id)
-        document: dict[str, files.JsonValue] = {"version": STEP_VERSION, "diff_id": diff_id}
+        document: dict[str, files.JsonValue] = {
+            "version": STEP_VERSION,
+            "diff_id": diff_id,
+            "created_s": record.created_s,
+        }
         temporary = self._session.temporary()
         with files.plain_errors("cannot keep a step record"):
             files.write_file(temporary, files.encode(document))
@@ -48,9 +52,11 @@ class Records:
 
 
 def _record(document: dict[str, files.JsonValue]) -> StepRecord:
-    diff_id = document.get("diff_id", "")
+    diff_id, created_s = document.get("diff_id", ""), document.get("created_s", 0)
+    if not isinstance(created_s, int):
+        raise ValueError("created_s must be a number of seconds")
     if diff_id is None:
-        return StepRecord(None)
+        return StepRecord(None, created_s)
     if not isinstance(diff_id, str):
         raise ValueError("diff_id must be text")
-    return StepRecord(DiffId.parse(diff_id))
+    return StepRecord(DiffId.parse(diff_id), created_s)

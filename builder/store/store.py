@@ -18,6 +18,7 @@ from builder.store.blobs import Blobs
 from builder.store.caches import Caches
 from builder.store.images import Images
 from builder.store.layers import Layers
+from builder.store.pulled import Pulled
 from builder.store.records import Records
 from builder.store.session import Session, make_private, sweep
 from builder.store.snapshots import Snapshots
@@ -26,7 +27,7 @@ STORE_VERSION = 1
 """Raised when an older pybuild could no longer use the store."""
 
 _AREA = "pybuild"
-_FOLDERS = ("layers", "indexes", "snapshots", "steps", "caches", "fingerprints", "tmp", "trash", "locks")
+_FOLDERS = ("layers", "indexes", "snapshots", "steps", "pulled", "caches", "fingerprints", "tmp", "trash", "locks")
 _LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
 _MAY_BE_THERE = frozenset(
     (_AREA, "oci-layout", "index.json", "blobs", "README.md", "lost+found", ".git", ".gitignore", ".gitkeep")
@@ -47,6 +48,7 @@ class Store:
     snapshots: Snapshots
     records: Records
     images: Images
+    pulled: Pulled
     caches: Caches
     _session: Session
     _in_use: locks.Lock
@@ -71,6 +73,7 @@ class Store:
             Snapshots(area, session),
             Records(area, session),
             Images(root, area, session),
+            Pulled(area, session),
             Caches(area, session),
             session,
             in_use,

@@ -1,0 +1,52 @@
+"""Pulled images: which manifest a name of the outside world led to when it was last asked, for one platform."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+from builder.store import descriptors, files
+from builder.store.session import Session
+from builder.values.image import Descriptor
+from builder.values.platform import Platform
+from builder.values.reference import Reference
+
+PULLED_VERSION = 1
+
+
+class Pulled:
+    """The remembered answers of registries. The manifests' blobs are looked up elsewhere."""
+
+    def __init__(self, area: Path, session: Session) -> None:
+        self._directory = area / "pulled"
+        self._session = session
+
+    def find(self, name: Reference, platform: Platform) -> Descriptor | None:
+        """The manifest that the name led to, or None where nobody asked. Raises StoreError."""
+        path = self._path(name, platform)
+        with files.plain_errors("cannot read the record of a pulled image"):
+            document = files.read_record(path, PULLED_VERSION)
+        if document is None:
+            return None
+        try:
+            return descriptors.from_json(document.get("manifest"))
+        except ValueError:
+            files.remove_file(path)
+            return None
+
+    def put(self, name: Reference, platform: Platform, manifest: Descriptor) -> None:
+        """Remember where a name led; its manifest is in the store already. Raises StoreError."""
+        document: dict[str, files.JsonValue] = {
+            "version": PULLED_VERSION,
+            "name": str(name),
+            "platform": str(platform),
+            "manifest": descriptors.to_json(manifest),
+        }
+        temporary = self._session.temporary()
+        with files.plain_errors("cannot keep the record of a pulled image"):
+            files.write_file(temporary, files.encode(document))
+            os.rename(temporary, self._path(name, platform))
+
+    def _path(self, name: Reference, platform: Platform) -> Path:
+        return self._directory / f"{hashlib.sha256(f'{name} {platform}'.encode()).hexdigest()}.json"
