@@ -1,6 +1,9 @@
 """Every message that crosses into or out of the namespace. Two doors, drawn here; the channel only carries.
 
     conductor                          worker                             step
+       │  Serve │ Exec ─────────────────► │   unshare                       │
+       │  Unshared │ Refused ◄─────────── │   (on rung ROOT these two       │
+       │  (writes the maps) Mapped ─────► │    are left out)                │
        │  Hello(protocol, rung) ◄──────── │   maps are written, mounts work │
        │  UnpackJob │ RunJob │            │                                 │
        │  CommitJob │ RemoveJob ────────► │  one child a job                │
@@ -189,8 +192,43 @@ Job = UnpackJob | RunJob | CommitJob | RemoveJob
 
 
 @dataclass(frozen=True, slots=True)
+class Serve:
+    """The conductor's first message: enter the namespace on this rung and do jobs; `directory` will hold the roots."""
+
+    rung: Rung
+    directory: str
+
+
+@dataclass(frozen=True, slots=True)
+class Exec:
+    """The first message instead of Serve: enter the namespace and become this command. A closed channel = exec'd."""
+
+    rung: Rung
+    argv: tuple[str, ...]
+    env: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Unshared:
+    """The namespaces are made; the worker waits until its maps are written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mapped:
+    """The maps are written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The kernel refused `call` with `errno` on the way into the namespace; the worker ends."""
+
+    call: str
+    errno: int
+
+
+@dataclass(frozen=True, slots=True)
 class Hello:
-    """The worker's first message: it stands, on this rung, and roots are put together in this way."""
+    """The worker stands, on this rung, and roots are put together in this way."""
 
     protocol: int
     rung: Rung
@@ -245,7 +283,7 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """The answer to one that did not: a PybuildError (`kind` is a key of errors.BY_NAME), or a bug with its traceback."""
+    """The answer to one that failed: a PybuildError (`kind`: a key of errors.BY_NAME), or a bug with its traceback."""
 
     number: int
     kind: str
@@ -254,4 +292,4 @@ class Fault:
     traceback: str = ""
 
 
-Message = Hello | Request | Done | Fault
+Message = Serve | Exec | Unshared | Mapped | Refused | Hello | Request | Done | Fault
