@@ -1,0 +1,99 @@
+"""Rules about hosts: what loopback is, where plain http is allowed, what shares an origin, which proxy serves whom.
+
+Pure, and in one place, because each of these rules decides who may see a credential or change what arrives.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from types import MappingProxyType
+from urllib.parse import urlsplit
+
+NO_PROXIES: Mapping[str, str] = MappingProxyType({})
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_DOCKER_HUB = ("docker.io", "registry-1.docker.io")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host (without port) is this machine by its very name: localhost, 127.0.0.0/8 or ::1.
+
+    Names are not looked up: a name that resolves to 127.0.0.1 today may resolve elsewhere tomorrow.
+    """
+    host = host.strip("[]").lower()
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def registry_url(registry: str) -> str:
+    """Where a reference's registry is reached: https, or plain http on loopback."""
+    host = _DOCKER_HUB[1] if registry == _DOCKER_HUB[0] else registry
+    scheme = "http" if is_loopback(urlsplit(f"//{host}").hostname or "") else "https"
+    return f"{scheme}://{host}"
+
+
+def origin(url: str) -> tuple[str, str, int]:
+    """Scheme, host and port of a URL; what shares them is one party. Raises ValueError for what is no such URL."""
+    parts = urlsplit(url)
+    host, port = parts.hostname, parts.port
+    if parts.scheme not in _DEFAULT_PORTS or not host:
+        raise ValueError(f"not an http or https URL: {url[:200]!r}")
+    return parts.scheme, host.lower(), port or _DEFAULT_PORTS[parts.scheme]
+
+
+def may_lead_to(source: str, target: str) -> bool:
+    """Whether a redirect is followed: never from https to http, nor from elsewhere to loopback.
+
+    A stranger's server could otherwise make us talk to services of this machine, or in plain text.
+    """
+    source_scheme, source_host, _ = origin(source)
+    scheme, host, _ = origin(target)
+    if is_loopback(host):
+        return is_loopback(source_host)
+    return scheme == "https" or source_scheme == "http"
+
+
+def may_give_token(registry: str, realm: str) -> bool:
+    """Whether a token service that a challenge names is asked: by https, or on the registry itself; loopback's for its own."""
+    scheme, host, _ = origin(realm)
+    if is_loopback(host):
+        return is_loopback(origin(registry)[1])
+    return scheme == "https" or origin(realm) == origin(registry)
+
+
+def proxies_for(url: str, proxies: Mapping[str, str]) -> dict[str, str]:
+    """The proxies for a URL, as requests wants them; loopback and what `no_proxy` names are reached directly.
+
+    The mapping's keys may be spelt `https`, `https_proxy` or `HTTPS_PROXY`.
+    """
+    named = {key.lower().removesuffix("_proxy"): value for key, value in proxies.items() if value}
+    scheme, host, port = origin(url)
+    proxy = named.get(scheme) or named.get("all")
+    if not proxy or is_loopback(host) or _is_exempt(host, port, named.get("no", "")):
+        return {}
+    return {scheme: proxy if "://" in proxy else f"http://{proxy}"}
+
+
+def _is_exempt(host: str, port: int, no_proxy: str) -> bool:
+    return any(_matches(host, port, rule.strip().lower()) for rule in no_proxy.split(",") if rule.strip())
+
+
+def _matches(host: str, port: int, rule: str) -> bool:
+    """One rule of no_proxy, as curl and Go read it: `*`, a domain with all below it, an address or a network."""
+    if rule == "*":
+        return True
+    try:
+        return ipaddress.ip_address(host) in ipaddress.ip_network(rule, strict=False)
+    except ValueError:
+        pass
+    name, colon, rule_port = rule.rpartition(":")
+    if colon and rule_port.isdigit():
+        if int(rule_port) != port:
+            return False
+        rule = name
+    rule = rule.removeprefix("*").removeprefix(".")
+    return host == rule or host.endswith("." + rule)

@@ -1,0 +1,161 @@
+"""OCI image layouts in a directory: read as a source, written as an output.
+
+Written so that a reader sees the old index.json or the new one, and never one that points at a blob that is not whole.
+Source: OCI image-spec, image-layout.md.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from builder.errors import ImageError, StoreError
+from builder.oci.document import MAX_DOCUMENT_BYTES, canonical, parse_document
+from builder.oci.manifest import read_index, write_index
+from builder.oci.place import place_blob, replace_file
+from builder.oci.select import select
+from builder.oci.source import Documents, Progress, load_image
+from builder.oci.verify import chunks_of, open_regular, verified_bytes, write_error, write_verified
+from builder.values.digest import Digest
+from builder.values.image import Descriptor, Image
+from builder.values.platform import Platform
+from builder.values.reference import Reference
+
+ANNOTATION_TAG = "org.opencontainers.image.ref.name"
+ANNOTATION_NAME = "io.containerd.image.name"
+LAYOUT_FILE = canonical({"imageLayoutVersion": "1.0.0"})
+
+BlobPath = Callable[[Digest], Path]
+
+
+class LayoutSource:
+    """An image of an OCI layout in the directory `path`, by its tag (or full name), or the only one."""
+
+    def __init__(self, path: Path, tag: str | None) -> None:
+        self._path = path
+        self._tag = tag
+        self._documents = Documents()
+        self.name = f"oci:{path}" + (f":{tag}" if tag else "")
+
+    def load(self, platform: Platform) -> Image:
+        """The image for `platform`. Raises ImageError."""
+        if not self._path.is_dir():
+            raise ImageError(
+                f"{self.name}: {self._path} is not a directory", hint="an archive is named oci-archive:FILE"
+            )
+        check_layout(self.name, self._small_file("oci-layout"))
+        root = select(self.name, read_index(self._small_file("index.json")), self._tag, platform)
+        return load_image(self.name, root, self._documents.reader(self._read), platform)
+
+    def documents(self, image: Image) -> Iterable[tuple[Digest, bytes]]:
+        """The manifest's and the config's bytes of a loaded image."""
+        return self._documents.of(image)
+
+    def fetch(self, layer: Descriptor, into: Path, progress: Progress) -> None:
+        """Copy a layer's blob to `into`, verified. Raises ImageError."""
+        with open_regular(self._blob(layer.digest), f"{self.name}: blob {layer.digest}") as file:
+            write_verified(layer, chunks_of(file), into, progress)
+
+    def _read(self, descriptor: Descriptor) -> bytes:
+        with open_regular(self._blob(descriptor.digest), f"blob {descriptor.digest}") as file:
+            return verified_bytes(descriptor, chunks_of(file))
+
+    def _blob(self, digest: Digest) -> Path:
+        return self._path / "blobs" / "sha256" / digest.hex
+
+    def _small_file(self, name: str) -> bytes:
+        with open_regular(self._path / name, f"{self.name} is not an OCI layout: {name}") as file:
+            return b"".join(chunks_of(file, MAX_DOCUMENT_BYTES + 1))
+
+
+def check_layout(name: str, data: bytes) -> None:
+    """Raises ImageError unless `data` is an `oci-layout` file of version 1."""
+    version = parse_document(data, f"{name}: oci-layout").text("imageLayoutVersion")
+    if not version.startswith("1."):
+        raise ImageError(f"{name} is an OCI layout of version {version[:20]!r}; only 1.0.0 is known")
+
+
+def write_layout(directory: Path, image: Image, blob_path: BlobPath, names: tuple[Reference, ...]) -> None:
+    """Write `image` into the layout at `directory`, made if it is missing; other tags there are kept.
+
+    `blob_path` gives the file of each blob (the manifest's, the config's, the layers'). Raises StoreError.
+    """
+    try:
+        _prepare(directory)
+        with _locked(directory):
+            for descriptor in blobs_of(image):
+                place_blob(blob_path(descriptor.digest), directory / "blobs/sha256" / descriptor.digest.hex, descriptor)
+            kept = _entries(directory)
+            replace_file(directory / "index.json", write_index(merged(kept, index_entries(image, names))))
+    except OSError as error:
+        raise write_error(error, directory) from error
+
+
+def _prepare(directory: Path) -> None:
+    directory.mkdir(parents=True, exist_ok=True)
+    if not (directory / "oci-layout").exists():
+        if next(os.scandir(directory), None) is not None and not (directory / "blobs").is_dir():
+            raise StoreError(
+                f"{directory} is not empty and not an OCI layout; nothing was written there",
+                hint="name a directory that does not exist, is empty, or is a layout",
+            )
+        replace_file(directory / "oci-layout", LAYOUT_FILE)
+    (directory / "blobs" / "sha256").mkdir(parents=True, exist_ok=True)
+
+
+@contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    """Keep other builds of ours out while index.json is read and replaced; the lock dies with the process."""
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
+
+
+def _entries(directory: Path) -> tuple[Descriptor, ...]:
+    """What an existing index.json lists. Raises StoreError when it is damaged: it is not ours to throw away."""
+    if not (directory / "index.json").exists():
+        return ()
+    try:
+        with open_regular(directory / "index.json", f"the layout {directory}") as file:
+            return read_index(b"".join(chunks_of(file, MAX_DOCUMENT_BYTES + 1)))
+    except ImageError as error:
+        raise StoreError(
+            f"{directory}/index.json cannot be read: {error.message}", hint="move the damaged layout away"
+        ) from error
+
+
+def blobs_of(image: Image) -> tuple[Descriptor, ...]:
+    """Everything the image is made of, each blob once; what points comes after what it points at."""
+    every = (*(layer.descriptor for layer in image.layers), image.config_descriptor, image.manifest)
+    return tuple({descriptor.digest: descriptor for descriptor in every}.values())
+
+
+def index_entries(image: Image, names: tuple[Reference, ...]) -> tuple[Descriptor, ...]:
+    """The image's entries in an index.json: one for each tag, or one without a tag. Annotated as buildx does it."""
+    plain = replace(image.manifest, annotations=(), platform=image.config.platform)
+    entries: dict[str, Descriptor] = {}
+    for name in names:
+        if name.tag is not None and name.tag not in entries:
+            annotations = ((ANNOTATION_NAME, str(replace(name, digest=None))), (ANNOTATION_TAG, name.tag))
+            entries[name.tag] = replace(plain, annotations=annotations)
+    return tuple(entries.values()) or (plain,)
+
+
+def merged(kept: Sequence[Descriptor], new: Sequence[Descriptor]) -> tuple[Descriptor, ...]:
+    """An index's entries after `new` replaced those with the same tag, and those of the same image with none."""
+    tags = {dict(entry.annotations).get(ANNOTATION_TAG) for entry in new} - {None}
+    digests = {entry.digest for entry in new}
+    left = [entry for entry in kept if not _replaced(entry, tags, digests)]
+    return (*left, *new)
+
+
+def _replaced(entry: Descriptor, tags: set[str | None], digests: set[Digest]) -> bool:
+    tag = dict(entry.annotations).get(ANNOTATION_TAG)
+    return tag in tags if tag is not None else entry.digest in digests

@@ -1,0 +1,108 @@
+"""Which source an image's name means: the transport in front of it decides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from builder.errors import ImageError
+from builder.oci.hosts import NO_PROXIES
+from builder.oci.layout import LayoutSource
+from builder.oci.source import ImageSource
+from builder.values.reference import Reference
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What sources need to know of the world.
+
+    `temporary` gives fresh paths for big temporary files (None: the system's place for them); relative paths start at
+    `directory`; `proxies` are HTTP_PROXY and its kind, by any of their names.
+    """
+
+    temporary: Callable[[], Path] | None
+    directory: Path
+    proxies: Mapping[str, str]
+
+
+def open_source(
+    text: str,
+    temporary: Callable[[], Path] | None = None,
+    *,
+    directory: Path = Path(),
+    proxies: Mapping[str, str] = NO_PROXIES,
+) -> ImageSource:
+    """The source that `text` names. Nothing is read yet. Raises ImageError when it cannot be a name.
+
+    `oci:DIR[:TAG]`, `oci-archive:FILE[:TAG]`, `docker-archive:FILE[:TAG]`, `rootfs:PATH` or a path that starts with
+    `/`, `./` or `../` (a root file system as tar or directory), `docker://NAME`, or a registry's NAME. `temporary`
+    gives a fresh path on a file system with room (the store's).
+    """
+    around = Surroundings(temporary, directory, proxies)
+    for prefix, opener in _OPENERS.items():
+        if text.startswith(prefix):
+            return opener(text.removeprefix(prefix), around)
+    if text.startswith(("/", "./", "../")):
+        return _rootfs(text, around)
+    return _registry(text, around)
+
+
+def _registry(text: str, around: Surroundings) -> ImageSource:
+    from builder.oci.registry import RegistrySource
+
+    try:
+        reference = Reference.parse(text)
+    except ValueError as error:
+        raise ImageError(str(error)) from error
+    return RegistrySource(reference, around.proxies)
+
+
+def _layout(text: str, around: Surroundings) -> ImageSource:
+    return LayoutSource(*_path_and_tag(text, around))
+
+
+def _oci_archive(text: str, around: Surroundings) -> ImageSource:
+    from builder.oci.archive import ArchiveSource
+
+    path, tag = _path_and_tag(text, around)
+    return ArchiveSource(path, tag, around.temporary)
+
+
+def _docker_archive(text: str, around: Surroundings) -> ImageSource:
+    from builder.oci.docker_archive import DockerArchiveSource
+
+    path, tag = _path_and_tag(text, around)
+    return DockerArchiveSource(path, tag, around.temporary)
+
+
+def _rootfs(text: str, around: Surroundings) -> ImageSource:
+    from builder.oci.rootfs import RootfsSource
+
+    return RootfsSource(around.directory / text, around.temporary)
+
+
+def _path_and_tag(text: str, around: Surroundings) -> tuple[Path, str | None]:
+    """Split `PATH[:TAG]`. A path may hold colons: the longest one that exists is meant, else the first colon splits."""
+    if not text:
+        raise ImageError("a path is missing after the transport", hint="for example oci:DIR:TAG")
+    whole = around.directory / text
+    if ":" not in text or whole.exists():
+        return whole, None
+    cuts = [at for at, letter in enumerate(text) if letter in ":@" and at > 0]
+    for at in reversed(cuts):
+        if (around.directory / text[:at]).exists():
+            return around.directory / text[:at], text[at + 1 :] or None
+    head, _, tag = text.partition(":")
+    return around.directory / head, tag or None
+
+
+_OPENERS: dict[str, Callable[[str, Surroundings], ImageSource]] = {
+    "oci:": _layout,
+    "oci-layout://": _layout,  # as buildx's --build-context has it
+    "oci-archive:": _oci_archive,
+    "docker-archive:": _docker_archive,
+    "rootfs:": _rootfs,
+    "docker://": _registry,
+    "docker-image://": _registry,  # as buildx's --build-context has it
+}

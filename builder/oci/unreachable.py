@@ -1,0 +1,71 @@
+"""What to say when a server cannot be talked to: the chain of library exceptions becomes one cause and one hint."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from builder.errors import ImageError
+
+
+def is_passing(error: BaseException | None) -> bool:
+    """Whether trying again soon may help: not when a name does not exist, nobody listens, or TLS disagrees."""
+    return not any(
+        isinstance(cause, (socket.gaierror, ConnectionRefusedError, ssl.SSLError)) for cause in _chain(error)
+    )
+
+
+def unreachable(url: str, error: BaseException | None) -> ImageError:
+    """The ImageError for a request that got no answer, or no whole one."""
+    host = urlsplit(url).netloc.rpartition("@")[2]
+    message, hint = _explained(host, urlsplit(url).scheme, tuple(_chain(error)))
+    return ImageError(message, hint=hint)
+
+
+def _explained(host: str, scheme: str, causes: tuple[BaseException, ...]) -> tuple[str, str]:
+    kinds = {kind.__name__ for cause in causes for kind in type(cause).__mro__}
+    if "ProxyError" in kinds:
+        return f"the proxy for {host} does not answer", "check HTTP_PROXY, HTTPS_PROXY and NO_PROXY"
+    if "gaierror" in kinds or "NameResolutionError" in kinds:
+        return f"host {host} was not found", "check the name's spelling and this machine's network and DNS"
+    if "ConnectionRefusedError" in kinds:
+        return f"{host} refuses the connection", "is the registry running? is the port right?"
+    if "SSLError" in kinds:
+        return _tls(host, scheme, causes)
+    if kinds & {"ConnectTimeoutError", "ConnectTimeout", "ReadTimeoutError", "ReadTimeout", "TimeoutError"}:
+        return f"{host} does not answer in time", "is the registry running? is a firewall or proxy in the way?"
+    return f"the connection to {host} broke: {_last(causes)}", "try again; check the network and the server's log"
+
+
+def _tls(host: str, scheme: str, causes: tuple[BaseException, ...]) -> tuple[str, str]:
+    text = " ".join(str(cause) for cause in causes)
+    if scheme == "https" and ("WRONG_VERSION_NUMBER" in text or "RECORD_LAYER_FAILURE" in text):
+        return (
+            f"{host} does not speak https",
+            "plain http is only spoken to registries on loopback (localhost, 127.0.0.1)",
+        )
+    verify = next((cause for cause in causes if isinstance(cause, ssl.SSLCertVerificationError)), None)
+    if verify is not None:
+        return f"the certificate of {host} is not trusted: {verify.verify_message}", "install its CA on this machine"
+    return f"no secure connection to {host}: {_last(causes)}", "check the server's TLS set-up"
+
+
+def _last(causes: tuple[BaseException, ...]) -> str:
+    text = str(causes[-1]) if causes else ""
+    return " ".join(text.split())[:200] or "no reason given"
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An exception and what it came from, outermost first: causes, contexts, and those that libraries hide in args."""
+    seen: set[int] = set()
+    waiting = [error]
+    while waiting:
+        at = waiting.pop(0)
+        if at is None or id(at) in seen:
+            continue
+        seen.add(id(at))
+        yield at
+        hidden = [value for value in (*at.args, getattr(at, "reason", None)) if isinstance(value, BaseException)]
+        waiting += [*hidden, at.__cause__, at.__context__]
