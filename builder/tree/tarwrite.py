@@ -42,8 +42,8 @@ _PAX_NAME = b"././@PaxHeader"
 def header(entry: Entry) -> bytes:
     """All header blocks of an entry; its content, padded to blocks of 512 bytes, comes after them.
 
-    Raises ImageError for what a tar cannot hold (an attribute name with `=`), ValueError for what an entry must not be
-    (a socket, a name with a NUL byte).
+    Raises ImageError for what a layer cannot hold (an attribute name with `=`, a name that begins with `.wh.`),
+    ValueError for what an entry must not be (a socket, a name with a NUL byte).
     """
     kind = entry.kind
     if kind is Kind.WHITEOUT or kind is Kind.OPAQUE:
@@ -52,8 +52,7 @@ def header(entry: Entry) -> bytes:
     if type_flag is None:
         raise ValueError(f"an entry of kind {kind.name} cannot be in a layer")
     name, link = tar_name(entry), entry.link
-    if b"\0" in name or b"\0" in link:
-        raise ValueError(f"a name holds a NUL byte: {name!r}")
+    _check_names(name, link)
     seconds, fraction_ns = divmod(entry.mtime_ns, _NS)
     split = 0
     if len(name) > 100:
@@ -84,6 +83,16 @@ def tar_name(entry: Entry) -> bytes:
     if kind is Kind.OPAQUE:
         return path + b"/" + OPAQUE_NAME if path else OPAQUE_NAME
     return path
+
+
+def _check_names(name: bytes, link: bytes) -> None:
+    if b"\0" in name or b"\0" in link:
+        raise ValueError(f"a name holds a NUL byte: {name!r}")
+    if WHITEOUT_PREFIX in name and (b"/" + name).find(b"/" + WHITEOUT_PREFIX) >= 0:
+        raise ImageError(
+            f"{name.decode('utf-8', 'backslashreplace')} cannot be in a layer: names in .wh. mean a removal there",
+            hint="rename it, or remove it in the step that makes it",
+        )
 
 
 def padding(size: int) -> bytes:

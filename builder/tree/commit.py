@@ -1,0 +1,43 @@
+"""The commit job: what a step left in its upper directory becomes a layer. Diff and pack are tied together here."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from errno import ENOSPC
+from itertools import chain
+from pathlib import Path
+
+from builder.errors import StoreError
+from builder.tree.diff import changes
+from builder.tree.pack import Item, pack_layer
+from builder.values.crossing import CommitJob, Committed
+
+NOTHING = Committed("", "", 0, 0)
+"""The answer where nothing had changed; no file has been made."""
+
+
+def perform(job: CommitJob) -> Committed:
+    """Pack the changes of `job.upper` into `job.blob` and `job.index`, or answer NOTHING and make neither.
+
+    Raises ImageError for what no layer can hold, StoreError where files cannot be read or written.
+    """
+    items = changes(job.upper, job.lowers)
+    if job.max_mtime_ns >= 0:
+        items = _clamped(items, job.max_mtime_ns)
+    try:
+        first = next(items, None)
+        if first is None:
+            return NOTHING
+        packed = pack_layer(chain((first,), items), Path(job.blob), Path(job.index), job.compression, job.level)
+    except OSError as error:
+        raise StoreError(
+            f"cannot commit the step's changes: {error.strerror or error} ({os.fsdecode(error.filename or job.blob)})",
+            hint="free some space there" if error.errno == ENOSPC else None,
+        ) from error
+    return Committed(str(packed.diff_id), str(packed.digest), packed.size, packed.entries)
+
+
+def _clamped(items: Iterator[Item], max_mtime_ns: int) -> Iterator[Item]:
+    for entry, content in items:
+        yield Item(entry._replace(mtime_ns=min(entry.mtime_ns, max_mtime_ns)), content)
