@@ -29,7 +29,7 @@ class Records:
         if document is None:
             return None
         try:
-            return _record(document)
+            return record_of(document)
         except ValueError:
             files.remove_file(path)
             return None
@@ -51,7 +51,8 @@ class Records:
         return self._directory / f"{key.hex}.json"
 
 
-def _record(document: dict[str, files.JsonValue]) -> StepRecord:
+def record_of(document: dict[str, files.JsonValue]) -> StepRecord:
+    """A record as its document has it. Raises ValueError."""
     diff_id, created_s = document.get("diff_id", ""), document.get("created_s", 0)
     if not isinstance(created_s, int):
         raise ValueError("created_s must be a number of seconds")

@@ -31,7 +31,8 @@ def resolve_user(text: str, passwd: bytes, group: bytes) -> Account:
     """Who `USER text` is: `name`, `uid`, `name:group`, `uid:gid` and mixtures; "" is root.
 
     Without a group it is the user's own, and the groups that list the user come with it; a number that no line names
-    has group 0. With a group there are no others. Raises BuildfileError for a name that is in neither file.
+    has group 0. With a group there are no others. `root` needs no line. Raises BuildfileError for any other name that is
+    in neither file.
     """
     user, colon, group_text = text.partition(":")
     found = _user(user or "0", passwd)
@@ -82,6 +83,8 @@ def _user(text: str, passwd: bytes) -> _User | None:
             return _User(text, uid, gid, fields[5] or "/")
         if by_number is None and text.isdecimal() and uid == _plain_number(text):
             by_number = _User(fields[0], uid, gid, fields[5] or "/")
+    if by_number is None and text == "root":
+        return _User(text, 0, 0, "/root")  # an image without /etc/passwd has a root all the same
     return by_number
 
 
@@ -89,7 +92,7 @@ def _gid(text: str, group: bytes) -> int:
     for name, gid, _ in _groups(group):
         if name == text:
             return gid
-    number = _number(text, "group")
+    number = 0 if text == "root" else _number(text, "group")
     if number is None:
         raise _unknown("group", text, "group")
     return number

@@ -6,11 +6,16 @@ copied to a nameless temporary file. What comes out is verified against the dige
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable, Sequence
+import errno
+import hashlib
+import os
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
-from builder.errors import StoreError
+from builder.errors import ImageError, StoreError
+from builder.tree.compress import decompressor
+from builder.tree.safe import shown
 from builder.values.entry import Entry
 
 Opener = Callable[[Entry], int]
