@@ -1,0 +1,202 @@
+"""click's commands, made from the table of options; the only module that imports click.
+
+Every callback gets the `Caller` as click's object and returns an exit code. What each command does is in its own
+module, imported when it is called.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from builder.commands import help as help_text
+from builder.commands.caller import Caller
+from builder.commands.options import OPTIONS, BuildOptions, Option
+from builder.commands.refused import REFUSED
+from builder.errors import UsageError
+
+NAMES = ("build", "images", "inspect", "store", "unshare")
+
+
+def run(words: Sequence[str], caller: Caller) -> int:
+    """Carry out a command line and return its exit code. Raises UsageError for one that cannot be understood."""
+    try:
+        status = app.main(list(words), prog_name="pybuild", obj=caller, standalone_mode=False)
+    except click.UsageError as error:
+        raise _usage_error(error) from None
+    except click.Abort:
+        raise KeyboardInterrupt from None
+    return status if isinstance(status, int) else 0
+
+
+class _DefaultGroup(click.Group):
+    """A group in which a line that names no command is a build."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args or args[0] not in (*NAMES, "-h", "--help", "--version"):
+            args = ["build", *args]
+        return super().parse_args(ctx, args)
+
+    def get_help(self, ctx: click.Context) -> str:  # noqa: ARG002 - click's signature
+        return help_text.build_help().rstrip("\n")
+
+
+class _BuildCommand(click.Command):
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, plain_flags(args))
+
+    def get_help(self, ctx: click.Context) -> str:  # noqa: ARG002 - click's signature
+        return help_text.build_help().rstrip("\n")
+
+
+class _OtherCommand(click.Command):
+    def get_help(self, ctx: click.Context) -> str:  # noqa: ARG002 - click's signature
+        return help_text.command_help(self.name or "").rstrip("\n")
+
+
+class _StoreGroup(click.Group):
+    def get_help(self, ctx: click.Context) -> str:  # noqa: ARG002 - click's signature
+        return help_text.command_help("store").rstrip("\n")
+
+
+def plain_flags(words: Sequence[str]) -> list[str]:
+    """The words with `--flag=true` and `--flag=false` as docker takes them made into a flag that is there or not."""
+    flags = {option.names[-1] for option in OPTIONS if not option.value}
+    takes_value = {name for option in OPTIONS if option.value for name in option.names}
+    plain: list[str] = []
+    rest = iter(words)
+    for word in rest:
+        name, equals, value = word.partition("=")
+        if word == "--":
+            return [*plain, word, *rest]
+        if equals and name in flags:
+            plain += [name] if _is_true(name, value) else []
+            continue
+        plain.append(word)
+        if word in takes_value:
+            plain += [value for value in [next(rest, None)] if value is not None]
+    return plain
+
+
+def _is_true(name: str, value: str) -> bool:
+    if value.lower() in ("1", "t", "true"):
+        return True
+    if value.lower() in ("0", "f", "false"):
+        return False
+    raise UsageError(f"{name}: takes no value such as {value!r}", hint=f"it is written {name}, or {name}=true|false")
+
+
+def _parameter(option: Option) -> click.Option:
+    names = [*option.names, option.key]
+    if not option.value:
+        return click.Option(names, is_flag=True)
+    return click.Option(names, multiple=option.several)
+
+
+@click.pass_obj
+def _build(caller: Caller, /, context: str | None, **values: object) -> int:
+    from builder.commands.build import build
+
+    # click gives each option under its key; a test holds the table and the fields of BuildOptions together.
+    return build(BuildOptions(context=context, **values), caller)  # type: ignore[arg-type]
+
+
+def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if not wanted or ctx.resilient_parsing:
+        return
+    from importlib import metadata
+
+    try:
+        click.echo(f"pybuild {metadata.version('pybuild')}")
+    except metadata.PackageNotFoundError:
+        click.echo("pybuild (not installed: its version is not known)")
+    ctx.exit()
+
+
+@click.pass_obj
+def _images(caller: Caller, /, root: str | None, form: str) -> int:
+    from builder.commands.images import images
+
+    return images(root, form, caller)
+
+
+@click.pass_obj
+def _inspect(caller: Caller, /, image: str, root: str | None, form: str) -> int:
+    from builder.commands.inspect import inspect
+
+    return inspect(image, root, form, caller)
+
+
+@click.pass_obj
+def _check(caller: Caller, /, root: str | None) -> int:
+    from builder.commands.check import check
+
+    return check(root, caller)
+
+
+@click.pass_obj
+def _unshare(caller: Caller, /, command: tuple[str, ...]) -> int:
+    from builder.commands.unshare import unshare
+
+    return unshare(command, caller)
+
+
+def _app() -> click.Group:
+    version = click.Option(["--version"], is_flag=True, is_eager=True, expose_value=False, callback=_version)
+    group = _DefaultGroup("pybuild", params=[version], context_settings=_settings())
+    context = click.Argument(["context"], required=False)
+    parameters = [context, *map(_parameter, OPTIONS)]
+    group.add_command(_BuildCommand("build", callback=_build, params=parameters, context_settings=_settings()))
+    for command in (_images_command(), _inspect_command(), _store_command(), _unshare_command()):
+        group.add_command(command)
+    return group
+
+
+def _settings() -> dict[str, Any]:
+    return {"help_option_names": ["-h", "--help"]}
+
+
+def _root() -> click.Option:
+    return click.Option(["--root"])
+
+
+def _format() -> click.Option:
+    return click.Option(["--format", "form"], default="table")
+
+
+def _images_command() -> click.Command:
+    return _OtherCommand("images", callback=_images, params=[_root(), _format()], context_settings=_settings())
+
+
+def _inspect_command() -> click.Command:
+    parameters = [click.Argument(["image"]), _root(), _format()]
+    return _OtherCommand("inspect", callback=_inspect, params=parameters, context_settings=_settings())
+
+
+def _store_command() -> click.Command:
+    group = _StoreGroup("store", context_settings=_settings(), no_args_is_help=False)
+    group.add_command(_OtherCommand("check", callback=_check, params=[_root()], context_settings=_settings()))
+    return group
+
+
+def _unshare_command() -> click.Command:
+    words = click.Argument(["command"], nargs=-1, type=click.UNPROCESSED)
+    settings = {**_settings(), "ignore_unknown_options": True, "allow_interspersed_args": False}
+    return _OtherCommand("unshare", callback=_unshare, params=[words], context_settings=settings)
+
+
+def _usage_error(error: click.UsageError) -> UsageError:
+    """click's complaint in our words."""
+    help_hint = "`pybuild --help` lists options and commands"
+    if isinstance(error, click.NoSuchOption):
+        name = error.option_name
+        if name in REFUSED:
+            return UsageError(f"{name} is not supported", hint=REFUSED[name])
+        nearest = " or ".join(sorted(error.possibilities or ()))
+        return UsageError(f"there is no option {name}", hint=f"did you mean {nearest}?" if nearest else help_hint)
+    return UsageError(error.format_message().rstrip("."), hint=help_hint)
+
+
+app = _app()

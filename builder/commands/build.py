@@ -1,0 +1,72 @@
+"""`pybuild build`, the default command: from options to an image, and what is said and written at its end."""
+
+from __future__ import annotations
+
+import shlex
+
+from builder.commands import results
+from builder.commands.arguments import bad
+from builder.commands.caller import Caller, store_root
+from builder.commands.options import BuildOptions
+from builder.commands.request import request_of
+from builder.errors import PybuildError
+from builder.report import Mode, open_reporter
+from builder.report.errors import masked
+from builder.report.mask import Mask
+from builder.report.summary import summary
+from builder.values.event import Emit, Event, Exported
+from builder.values.image import Image
+from builder.values.request import BuildRequest
+
+
+def build(options: BuildOptions, caller: Caller) -> int:
+    """Build. Raises whatever PybuildError the build ends with, with the values of secrets taken out."""
+    mode = read_mode(options, caller)
+    request = request_of(options, caller)
+    files = results.prepare(options.iidfile, options.metadata_file, caller)
+    mask = Mask(secret.value for secret in request.secrets)
+    exported: list[Exported] = []
+    reporter = open_reporter(mode, caller.stderr, mask, caller.color)
+
+    def emit(event: Event) -> None:
+        if isinstance(event, Exported):
+            exported.append(event)
+        reporter.handle(event)
+
+    try:
+        image = _run(request, options, caller, emit)
+    except PybuildError as error:
+        raise masked(error, mask) from error.__cause__
+    finally:
+        reporter.close()
+    results.write(files, image, request.tags)
+    if options.quiet:
+        caller.say([str(image.manifest.digest)])
+    else:
+        names = tuple(tag.familiar for tag in request.tags)
+        caller.remark(summary(image, names, exported, _command(options)))
+    return 0
+
+
+def read_mode(options: BuildOptions, caller: Caller) -> Mode:
+    """How the build is shown: -q, --progress, and what standard error is. Raises UsageError."""
+    if options.progress not in (None, "auto", "plain"):
+        other = {"quiet": "; -q is quiet", "tty": "; auto is a live view on a terminal"}.get(options.progress or "", "")
+        raise bad("--progress", f"{options.progress!r} is not supported", f"--progress auto or plain{other}")
+    if options.quiet:
+        return Mode.QUIET
+    return Mode.TTY if options.progress != "plain" and caller.live else Mode.PLAIN
+
+
+def _run(request: BuildRequest, options: BuildOptions, caller: Caller, emit: Emit) -> Image:
+    # The words are all understood: only now is the machinery worth its imports.
+    from builder import pipeline
+    from builder.store import Store
+
+    with Store.open(store_root(options.root, caller)) as store:
+        return pipeline.build(request, store, emit).image
+
+
+def _command(options: BuildOptions) -> str:
+    """How to call pybuild so that it finds the same store."""
+    return f"pybuild --root {shlex.quote(options.root)}" if options.root is not None else "pybuild"

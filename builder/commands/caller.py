@@ -1,0 +1,81 @@
+"""What the process was started with, read once by `cli` and handed down as a value. Nothing is read here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, TextIO
+
+from builder.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Whoever called us: the environment, the current directory, the home directory (None where there is none) and the
+    three standard streams.
+    """
+
+    environment: Mapping[str, str]
+    directory: Path
+    home: Path | None
+    stdin: BinaryIO
+    stdout: TextIO
+    stderr: TextIO
+
+    def variable(self, name: str) -> str | None:
+        """A variable of the environment; set but empty counts as not set, as the XDG specification has it."""
+        return self.environment.get(name) or None
+
+    def say(self, lines: Iterable[str]) -> None:
+        """Write results to standard output, at once. Raises OSError when they cannot be written."""
+        self.stdout.write("".join(f"{line}\n" for line in lines))
+        self.stdout.flush()
+
+    def remark(self, text: str) -> None:
+        """Write to standard error, at once; who closed it does not want to know."""
+        try:
+            self.stderr.write(f"{text}\n")
+            self.stderr.flush()
+        except (OSError, ValueError):
+            pass
+
+    @property
+    def color(self) -> bool:
+        """Whether what goes to standard error may be coloured (https://no-color.org)."""
+        return self.live and self.variable("NO_COLOR") is None
+
+    @property
+    def live(self) -> bool:
+        """Whether standard error is a terminal that can move its cursor."""
+        return self.stderr.isatty() and self.variable("TERM") not in (None, "dumb")
+
+
+def store_root(option: str | None, caller: Caller) -> Path:
+    """Where the store is, as an absolute path: --root, else PYBUILD_ROOT, else below the user's data directory.
+
+    Source: XDG base directory specification (XDG_DATA_HOME counts only when it is absolute). Raises UsageError.
+    """
+    if option is not None:
+        if not option:
+            raise UsageError("--root: the directory is empty", hint="--root DIR, or leave the option out")
+        return caller.directory / option
+    named = caller.variable("PYBUILD_ROOT")
+    if named:
+        return caller.directory / named
+    data = caller.variable("XDG_DATA_HOME")
+    if data and data.startswith("/"):
+        return Path(data) / "pybuild"
+    if caller.home is None:
+        raise UsageError(
+            "nowhere to keep the store: this user has no home directory",
+            hint="name a directory with --root DIR or in PYBUILD_ROOT",
+        )
+    return caller.home / ".local" / "share" / "pybuild"
+
+
+def read_format(text: str) -> bool:
+    """`--format table|json`: whether it is json. Raises UsageError."""
+    if text not in ("table", "json"):
+        raise UsageError(f"--format: {text!r} is not supported", hint="it is written --format table or --format json")
+    return text == "json"

@@ -1,0 +1,94 @@
+"""The options of a build, as one table. click's command is made from it, and so is the help; it imports no click, so
+that a plain build line can be read from it without that cost. How a value is read is not said here (see `request`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Group(StrEnum):
+    """The headings of the help, in their order."""
+
+    INPUT = "Input"
+    RESULT = "Result"
+    STEPS = "Steps"
+    DISPLAY = "Display"
+    OTHER = "Other"
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One option: its names (the long one last), and for the help a word for its value; no such word makes a flag."""
+
+    names: tuple[str, ...]
+    group: Group
+    help: str
+    value: str = ""
+    several: bool = False
+
+    @property
+    def key(self) -> str:
+        """The field of `BuildOptions` that holds it."""
+        return self.names[-1].lstrip("-").replace("-", "_")
+
+    @property
+    def title(self) -> str:
+        """How errors call it: `-t/--tag`."""
+        return "/".join(self.names)
+
+
+OPTIONS: tuple[Option, ...] = (
+    Option(("-f", "--file"), Group.INPUT, "the Buildfile; - reads standard input", "PATH"),
+    Option(("--build-arg",), Group.INPUT, "value of an ARG, or NAME from the environment", "NAME[=VALUE]", True),
+    Option(("--build-context",), Group.INPUT, "a directory or image, for FROM and --from", "NAME=DIR", True),
+    Option(("--target",), Group.INPUT, "the stage to build (default: the last)", "STAGE"),
+    Option(("--platform",), Group.INPUT, "OS/ARCH[/VARIANT] (default: this machine's)", "PLATFORM"),
+    Option(("--pull",), Group.INPUT, "ask the registry even for bases that are here"),
+    Option(("--no-cache",), Group.INPUT, "run every step again"),
+    Option(("-t", "--tag"), Group.RESULT, "name of the image", "NAME[:TAG]", True),
+    Option(("--label",), Group.RESULT, "label of the image", "NAME=VALUE", True),
+    Option(("-o", "--output"), Group.RESULT, "type=oci,dest=PATH[,tar=true]: an OCI layout", "OUTPUT", True),
+    Option(("--iidfile",), Group.RESULT, "write the image id there (its config's digest)", "FILE"),
+    Option(("--metadata-file",), Group.RESULT, "write digests and names there, as JSON", "FILE"),
+    Option(("--network",), Group.STEPS, "default, none or host", "MODE"),
+    Option(("--add-host",), Group.STEPS, "a line for /etc/hosts", "HOST:IP", True),
+    Option(("--secret",), Group.STEPS, "id=ID,src=FILE or id=ID,env=NAME", "SECRET", True),
+    Option(("--ssh",), Group.STEPS, "an agent: default, or ID=SOCKET", "AGENT", True),
+    Option(("--ulimit",), Group.STEPS, "NAME=SOFT[:HARD], such as nofile=1024", "LIMIT", True),
+    Option(("-m", "--memory"), Group.STEPS, "memory limit of a step, such as 512m or 2g", "SIZE"),
+    Option(("--allow",), Group.STEPS, "network.host or security.insecure", "RIGHT", True),
+    Option(("--progress",), Group.DISPLAY, "plain, or auto: a live view on a terminal", "HOW"),
+    Option(("-q", "--quiet"), Group.DISPLAY, "print nothing but the image's digest"),
+    Option(("--root",), Group.OTHER, "the store (else $PYBUILD_ROOT, else XDG data)", "DIR"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class BuildOptions:
+    """The options of a build as written: a field for each row of the table, and the context."""
+
+    context: str | None = None
+    file: str | None = None
+    build_arg: tuple[str, ...] = ()
+    build_context: tuple[str, ...] = ()
+    target: str | None = None
+    platform: str | None = None
+    pull: bool = False
+    no_cache: bool = False
+    tag: tuple[str, ...] = ()
+    label: tuple[str, ...] = ()
+    output: tuple[str, ...] = ()
+    iidfile: str | None = None
+    metadata_file: str | None = None
+    network: str | None = None
+    add_host: tuple[str, ...] = ()
+    secret: tuple[str, ...] = ()
+    ssh: tuple[str, ...] = ()
+    ulimit: tuple[str, ...] = ()
+    memory: str | None = None
+    allow: tuple[str, ...] = ()
+    progress: str | None = None
+    quiet: bool = False
+    root: str | None = None

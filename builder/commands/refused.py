@@ -1,0 +1,130 @@
+"""Options of docker, buildx, podman and buildah that are not here, each with what to do instead. A table, and nothing
+else: an option that people try is refused by its name and never ignored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+_LATER_PUSH = "build with -t and -o type=oci,dest=DIR, then: skopeo copy oci:DIR docker://REGISTRY/NAME:TAG"
+_LATER_LOAD = (
+    "build with -o type=oci,dest=FILE.tar, then: podman load -i FILE.tar (or skopeo copy oci-archive:FILE.tar ...)"
+)
+_STEP_CACHE = "steps are kept in the store; keep that directory (--root) between builds instead"
+_CGROUP = "an ordinary user has no control groups; --memory and --ulimit limit a step"
+_ATTEST = "attestations are not written; leave the option out"
+_CAPABILITIES = "steps have the container default; --allow security.insecure lifts it where a RUN asks for it"
+_HOSTS = "steps see this machine's resolv.conf; --add-host adds names"
+_PLATFORM = "use --platform OS/ARCH[/VARIANT]"
+_BY_DEFAULT = "this is how pybuild works; leave the option out"
+_SANDBOX = "every step has the same sandbox, without root; leave the option out"
+_CREDENTIALS = "only registries that need no credentials work yet; copy the base with skopeo and use FROM oci:DIR"
+_TIMES = "times of files are kept as steps leave them; leave the option out"
+_VOLUME = "use RUN --mount=type=bind (with --build-context for other directories) or RUN --mount=type=cache"
+_HISTORY = "the image's config and history are always written whole; leave the option out"
+
+REFUSED: Final[Mapping[str, str]] = {
+    "--add-history": _BY_DEFAULT,
+    "--all-platforms": _PLATFORM,
+    "--annotation": "use --label NAME=VALUE, which goes into the image's config",
+    "--arch": _PLATFORM,
+    "--attest": _ATTEST,
+    "--authfile": _CREDENTIALS,
+    "--build-arg-file": "give each with --build-arg NAME=VALUE",
+    "--builder": "there is no daemon and so no builder to pick; leave the option out",
+    "--cache-from": _STEP_CACHE,
+    "--cache-to": _STEP_CACHE,
+    "--cache-ttl": _STEP_CACHE,
+    "--call": "only builds can be asked for; leave the option out",
+    "--cap-add": _CAPABILITIES,
+    "--cap-drop": _CAPABILITIES,
+    "--cert-dir": _CREDENTIALS,
+    "--cgroup-parent": _CGROUP,
+    "--cgroupns": _SANDBOX,
+    "--check": "warnings of the checks are shown with every build",
+    "--compress": _BY_DEFAULT,
+    "--compression": "layers are stored with gzip; leave the option out",
+    "--config-file": "give the options on the command line",
+    "--cpp-flag": "the Buildfile is read as it is; run cpp yourself and use -f -",
+    "--cpu-period": _CGROUP,
+    "--cpu-quota": _CGROUP,
+    "--cpu-shares": _CGROUP,
+    "--cpuset-cpus": _CGROUP + "; taskset limits the whole build",
+    "--cpuset-mems": _CGROUP,
+    "--creds": _CREDENTIALS,
+    "--debug": "set PYBUILD_DEBUG=1 for the traceback of an internal error",
+    "--decryption-key": "encrypted images cannot be read",
+    "--device": "devices of the host are never shown to a step",
+    "--disable-compression": "layers are stored with gzip; leave the option out",
+    "--dns": _HOSTS,
+    "--dns-option": _HOSTS,
+    "--dns-search": _HOSTS,
+    "--env": "use ENV in the Buildfile, with an ARG and --build-arg where it varies",
+    "--force-rm": _BY_DEFAULT,
+    "--format": "images are written in the OCI format only",
+    "--from": "write FROM with an ARG and give it with --build-arg, or --build-context NAME=docker-image://IMAGE",
+    "--group-add": "name the groups with USER and in the image's /etc/group",
+    "--hooks-dir": _SANDBOX,
+    "--http-proxy": "proxies of the environment are given to steps; unset them to do without",
+    "--identity-label": _BY_DEFAULT,
+    "--ignorefile": "write .dockerignore, .containerignore, or <Buildfile>.dockerignore beside the Buildfile",
+    "--inherit-annotations": _HISTORY,
+    "--inherit-labels": _HISTORY,
+    "--isolation": _SANDBOX,
+    "--jobs": "leave the option out",
+    "--layer-label": "use --label NAME=VALUE",
+    "--layers": _BY_DEFAULT,
+    "--load": _LATER_LOAD,
+    "--logfile": "redirect standard error: pybuild ... 2>FILE",
+    "--manifest": "one image is built at a time; join images with: skopeo, or podman manifest",
+    "--memory-swap": _CGROUP,
+    "--no-cache-filter": "use --no-cache, or change the step",
+    "--no-hostname": _SANDBOX,
+    "--no-hosts": _SANDBOX,
+    "--omit-history": _HISTORY,
+    "--os": _PLATFORM,
+    "--os-feature": _PLATFORM,
+    "--os-version": _PLATFORM,
+    "--policy": "check the base with other tools before the build",
+    "--print": "only builds can be asked for; leave the option out",
+    "--provenance": _ATTEST,
+    "--pull-always": "use --pull",
+    "--pull-never": "bases that are here are used unless --pull is given",
+    "--push": _LATER_PUSH,
+    "--retry": "leave the option out",
+    "--retry-delay": "leave the option out",
+    "--rewrite-timestamp": _TIMES,
+    "--rm": _BY_DEFAULT,
+    "--runtime": _SANDBOX,
+    "--runtime-flag": _SANDBOX,
+    "--save-stages": "build each with --target STAGE -t NAME",
+    "--sbom": _ATTEST,
+    "--security-opt": _SANDBOX,
+    "--shm-size": "use RUN --mount=type=tmpfs,target=/dev/shm,size=SIZE in the Buildfile",
+    "--sign-by": _ATTEST,
+    "--skip-unused-stages": _BY_DEFAULT,
+    "--source-date-epoch": _TIMES,
+    "--squash": "copy the result onto scratch in a last stage: FROM scratch, COPY --from=STAGE / /",
+    "--squash-all": "copy the result onto scratch in a last stage: FROM scratch, COPY --from=STAGE / /",
+    "--stdin": "steps have no standard input",
+    "--storage-driver": "the store finds out by itself what the kernel allows; leave the option out",
+    "--storage-opt": "the store finds out by itself what the kernel allows; leave the option out",
+    "--stream": _BY_DEFAULT,
+    "--timestamp": _TIMES,
+    "--tls-verify": "plain http is used for registries on the loopback address only",
+    "--unsetannotation": _HISTORY,
+    "--unsetenv": "set it to nothing with ENV in the Buildfile",
+    "--unsetlabel": "set it to nothing with --label NAME=",
+    "--userns": _SANDBOX,
+    "--userns-gid-map": _SANDBOX,
+    "--userns-gid-map-group": _SANDBOX,
+    "--userns-uid-map": _SANDBOX,
+    "--userns-uid-map-user": _SANDBOX,
+    "--variant": _PLATFORM,
+    "--volume": _VOLUME,
+    "-D": "set PYBUILD_DEBUG=1 for the traceback of an internal error",
+    "-c": _CGROUP,
+    "-e": "use ENV in the Buildfile, with an ARG and --build-arg where it varies",
+    "-v": _VOLUME,
+}

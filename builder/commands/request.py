@@ -1,0 +1,135 @@
+"""The options of a build as written, with who called → a BuildRequest. Reads standard input for `-f -`, the
+secrets and nothing else; what a Buildfile or a context holds is the pipeline's to find out.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from builder.commands import arguments, fields
+from builder.commands.caller import Caller
+from builder.commands.options import BuildOptions
+from builder.errors import BuildfileError, ContextError, UsageError
+from builder.source import SourceText
+from builder.values.request import BuildRequest, Output, Secret, SshAgent
+
+STDIN_LIMIT_BYTES = 16 * 1024 * 1024
+"""More than this on standard input is not a Buildfile that somebody wrote."""
+
+_URL = re.compile(r"(?:https?|git|ssh|ftp|file)://|git@|github\.com/", re.IGNORECASE)
+_CONTEXT_HINT = "`pybuild .` builds the directory you are in; `pybuild --help` lists options and commands"
+
+
+def request_of(options: BuildOptions, caller: Caller) -> BuildRequest:
+    """What the command line asks for. Raises UsageError, ContextError, or BuildfileError for text that is not one."""
+    environment = caller.environment
+    build_args = arguments.read_build_args(options.build_arg, environment)
+    given = {name for name, _ in build_args}
+    return BuildRequest(
+        context=_context(options.context),
+        buildfile=_buildfile(options.file, caller),
+        tags=tuple(dict.fromkeys(arguments.read_tag(word) for word in options.tag)),
+        build_args=build_args,
+        build_contexts=_build_contexts(options.build_context),
+        labels=arguments.read_pairs("--label", options.label),
+        target=_target(options.target),
+        platform=arguments.read_platform(options.platform),
+        network=arguments.read_network(options.network),
+        no_cache=options.no_cache,
+        pull=options.pull,
+        outputs=_outputs(options, caller),
+        secrets=_secrets(options.secret, caller),
+        ssh=_agents(options.ssh, caller),
+        allow=arguments.read_allow(options.allow),
+        add_hosts=tuple(arguments.read_add_host(word) for word in options.add_host),
+        ulimits=tuple(arguments.read_ulimit(word) for word in options.ulimit),
+        memory_bytes=arguments.read_memory(options.memory),
+        proxies=tuple(pair for pair in arguments.proxies_of(environment) if pair[0] not in given),
+    )
+
+
+def _context(text: str | None) -> Path:
+    if text is None:
+        raise UsageError("the build context is missing", hint=_CONTEXT_HINT)
+    if not text:
+        raise UsageError("the build context is an empty word", hint=_CONTEXT_HINT)
+    if text == "-":
+        raise UsageError(
+            "a context on standard input (-) is not supported",
+            hint="unpack the tar and name the directory; a Buildfile alone can come from there: pybuild -f - DIRECTORY",
+        )
+    path = Path(text)
+    if _URL.match(text) and not path.exists():
+        raise UsageError(
+            f"a context from a URL ({text}) is not supported", hint="fetch it (git clone, curl) and name the directory"
+        )
+    try:
+        if path.is_dir():
+            return path
+        reason = "is not a directory" if path.exists() else "does not exist"
+    except (OSError, ValueError) as error:
+        reason = f"cannot be looked at: {(error.strerror if isinstance(error, OSError) else None) or error}"
+    raise ContextError(f"the build context {text} {reason}", hint=_CONTEXT_HINT)
+
+
+def _buildfile(text: str | None, caller: Caller) -> Path | SourceText | None:
+    if text is None:
+        return None
+    if not text:
+        raise UsageError("-f/--file: the path is empty", hint="it is written -f PATH, or -f - for standard input")
+    if text != "-":
+        return Path(text)
+    data = caller.stdin.read(STDIN_LIMIT_BYTES + 1)
+    if len(data) > STDIN_LIMIT_BYTES:
+        raise BuildfileError(f"standard input is larger than {STDIN_LIMIT_BYTES >> 20} MiB: that is no Buildfile")
+    try:
+        return SourceText("-", data.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise BuildfileError(
+            f"standard input is not text in UTF-8 (line {line})", hint="-f - reads a Buildfile, not an archive"
+        ) from None
+
+
+def _build_contexts(words: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    contexts = arguments.read_build_contexts(words)
+    for name, value in contexts:
+        if _URL.match(value) and not value.lower().startswith("file://"):
+            raise UsageError(
+                f"--build-context {name}: a context from a URL is not supported",
+                hint="fetch it (git clone, curl) and name the directory",
+            )
+    return contexts
+
+
+def _target(text: str | None) -> str | None:
+    if text is not None and not text.strip():
+        raise UsageError("--target: the name is empty", hint="it is written --target STAGE")
+    return text
+
+
+def _outputs(options: BuildOptions, caller: Caller) -> tuple[Output, ...]:
+    outputs = tuple(fields.read_output(word) for word in options.output)
+    to_stdout = [output for output in outputs if output.destination == "-"]
+    if len(to_stdout) > 1:
+        raise UsageError("-o/--output: two outputs cannot share standard output", hint="give one of them a file")
+    if to_stdout and options.quiet:
+        raise UsageError(
+            "-q/--quiet and -o ...,dest=- both write to standard output", hint="use --metadata-file FILE for the digest"
+        )
+    if to_stdout and caller.stdout.isatty():
+        raise UsageError(
+            "-o/--output: standard output is a terminal, which cannot take a tar", hint="redirect it: pybuild ... >FILE"
+        )
+    return outputs
+
+
+def _secrets(words: tuple[str, ...], caller: Caller) -> tuple[Secret, ...]:
+    secrets = [fields.read_secret(word, caller.environment) for word in words]
+    return tuple({secret.id: secret for secret in secrets}.values())
+
+
+def _agents(words: tuple[str, ...], caller: Caller) -> tuple[SshAgent, ...]:
+    agents = [fields.read_ssh(word, caller.environment) for word in words]
+    return tuple({agent.id: agent for agent in agents}.values())

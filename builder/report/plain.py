@@ -1,0 +1,96 @@
+"""Plain progress for logs: whole lines, one for each event, output of steps behind the step's label. Nothing is cut."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import TextIO
+
+from builder.report import phrases
+from builder.report.lines import LineCutter
+from builder.report.mask import Mask
+from builder.report.text import human_seconds
+from builder.values.event import (
+    Event,
+    Exported,
+    ImageReady,
+    Note,
+    StepCached,
+    StepFinished,
+    StepId,
+    StepOutput,
+    StepStarted,
+    Transfer,
+    Warned,
+)
+
+TRANSFER_PAUSE_S = 5.0
+"""A transfer that is on its way is mentioned this often."""
+
+
+class PlainReporter:
+    """Writes lines to a stream, each flushed at once."""
+
+    def __init__(self, stream: TextIO, mask: Mask, clock: Callable[[], float] = time.monotonic) -> None:
+        self._stream = stream
+        self._mask = mask
+        self._clock = clock
+        self._lock = threading.RLock()  # a signal's exception may pass through while it is held
+        self._cutters: dict[StepId, LineCutter] = {}
+        self._mentioned: dict[tuple[str, str], float] = {}
+        self._gone = False
+
+    def handle(self, event: Event) -> None:
+        """Write the event's lines."""
+        with self._lock:
+            self._write(self._lines(event))
+
+    def close(self) -> None:
+        """Write the ends of lines that steps left open."""
+        with self._lock:
+            for step in list(self._cutters):
+                self._write(self._rest(step))
+
+    def _lines(self, event: Event) -> list[str]:
+        match event:
+            case StepStarted(step, title):
+                return [self._mask.text(phrases.headline(step, title))]
+            case StepCached(step, title):
+                return [self._mask.text(phrases.headline(step, f"CACHED {title}"))]
+            case StepOutput(step, data):
+                cutter = self._cutters.setdefault(step, LineCutter(self._mask))
+                return [f"{phrases.label(step)} | {line}" for line in cutter.feed(data)]
+            case StepFinished(step, seconds):
+                return [*self._rest(step), f"{phrases.label(step)} done in {human_seconds(seconds)}"]
+            case Transfer():
+                return self._transfer(event)
+            case Note(text):
+                return [phrases.note(self._mask.text(text))]
+            case Warned():
+                return [self._mask.text(phrases.warning(event))]
+            case ImageReady() | Exported():
+                return []  # the summary at the end says it
+
+    def _rest(self, step: StepId) -> list[str]:
+        cutter = self._cutters.pop(step, None)
+        return [f"{phrases.label(step)} | {line}" for line in cutter.flush()] if cutter else []
+
+    def _transfer(self, event: Transfer) -> list[str]:
+        key, now = (event.verb, event.what), self._clock()
+        if event.done == event.total:
+            self._mentioned.pop(key, None)
+            return [phrases.transferred(event)]
+        if now - self._mentioned.setdefault(key, now) < TRANSFER_PAUSE_S:
+            return []
+        self._mentioned[key] = now
+        return [phrases.transferring(event)]
+
+    def _write(self, lines: list[str]) -> None:
+        if not lines or self._gone:
+            return
+        try:
+            self._stream.write("".join(line + "\n" for line in lines))
+            self._stream.flush()
+        except (OSError, ValueError):
+            self._gone = True  # a closed pipe, a full disk: the image matters more than its log
