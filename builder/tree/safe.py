@@ -203,7 +203,7 @@ class Root:
             if error.errno == errno.ENOSYS:
                 raise MachineError(
                     "the system call openat2 is not available, so paths cannot be opened safely",
-                    hint="pybuild needs Linux 5.11 or newer; a container around it needs a seccomp profile with openat2",
+                    hint="pybuild needs Linux 5.11 or newer; if this is a container, a newer seccomp profile",
                 ) from error
             # As the subclass of its number (FileNotFoundError …), which constructing OSError itself chooses.
             raise OSError(error.errno, os.strerror(error.errno or 0), path) from None
