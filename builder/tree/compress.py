@@ -27,6 +27,14 @@ MEDIA_XZ: Final = "application/x-xz"
 SNIFF_BYTES: Final = 6
 """How many first bytes `sniff` needs."""
 
+MAX_LAYER_BYTES: Final = 20_000_000_000
+"""The most that one layer (or archive) may hold, uncompressed."""
+
+MAX_RATIO: Final = 1000
+"""How many times its compressed size a layer may hold, once that is more than `RATIO_FREE_BYTES`."""
+
+RATIO_FREE_BYTES: Final = 1 << 30
+
 _READ_BYTES = 256 << 10
 _XZ_MEMORY_BYTES = 256 << 20  # xz -9 needs 65 MiB
 _ZSTD_WINDOW_BYTES = 128 << 20  # what `zstd -d` allows without --long
@@ -60,22 +68,53 @@ def media_type_of(compression: str) -> str:
 def decompressor(media_type: str, raw: BinaryIO) -> BinaryIO:
     """The uncompressed bytes of `raw`, a layer (or an archive) of this media type.
 
-    Reading raises ImageError where the data is damaged or ends too early; a media type that is not known here raises
-    ImageError at once. Closing the result leaves `raw` open.
+    Reading raises ImageError where the data is damaged, ends too early or expands beyond the limits above; a media type
+    that is not known here raises ImageError at once. Closing the result leaves `raw` open.
     """
+    source = _Source(raw)
     name = media_type.rpartition("+")[2] if "+" in media_type else media_type
     if name in ("gzip", MEDIA_XZ, MEDIA_BZIP2) or name.endswith(".tar.gzip"):
-        pieces = _members(raw, "gzip" if "gzip" in name else name)
+        pieces = _members(source, "gzip" if "gzip" in name else name)
     elif name == "zstd" or name.endswith(".tar.zstd"):
-        pieces = _zstd_pieces(raw)
+        pieces = _zstd_pieces(source)
     elif name.endswith(".tar"):
-        pieces = _plain_pieces(raw)
+        pieces = _plain_pieces(source)
     else:
         raise ImageError(
             f"a layer has the media type {media_type[:200]!r}, which pybuild cannot read",
             hint="layers are tar archives, plain or compressed with gzip or zstd",
         )
-    return io.BufferedReader(_Pieces(pieces), _READ_BYTES)
+    return io.BufferedReader(_Pieces(_limited(pieces, source)), _READ_BYTES)
+
+
+class _Source:
+    """The compressed bytes, counted."""
+
+    def __init__(self, raw: BinaryIO) -> None:
+        self._raw = raw
+        self.count = 0
+
+    def read(self, count: int) -> bytes:
+        data = self._raw.read(count)
+        self.count += len(data)
+        return data
+
+
+def _limited(pieces: Iterator[bytes], source: _Source) -> Iterator[bytes]:
+    """The same pieces, up to the point where no honest layer would give more (CVE-2017-14992)."""
+    total = 0
+    for piece in pieces:
+        total += len(piece)
+        if total > MAX_LAYER_BYTES:
+            raise ImageError(
+                f"a layer holds more than {MAX_LAYER_BYTES} bytes", hint="that is the most that is accepted"
+            )
+        if total > RATIO_FREE_BYTES and total > MAX_RATIO * source.count:
+            raise ImageError(
+                f"a layer expands to more than {MAX_RATIO} times its compressed size",
+                hint="it is made to fill the disk of whoever unpacks it",
+            )
+        yield piece
 
 
 class _Pieces(io.RawIOBase):
@@ -101,8 +140,8 @@ class _Pieces(io.RawIOBase):
         return count
 
 
-def _plain_pieces(raw: BinaryIO) -> Iterator[bytes]:
-    while piece := raw.read(_READ_BYTES):
+def _plain_pieces(source: _Source) -> Iterator[bytes]:
+    while piece := source.read(_READ_BYTES):
         yield piece
 
 
@@ -133,10 +172,10 @@ def _new_member(name: str) -> _Member:
     return lzma.LZMADecompressor(memlimit=_XZ_MEMORY_BYTES)
 
 
-def _members(raw: BinaryIO, name: str) -> Iterator[bytes]:
+def _members(source: _Source, name: str) -> Iterator[bytes]:
     """The content of all members one after the other; zeros after a member are padding (as GNU gzip and xz have it)."""
     first = True
-    data = raw.read(_READ_BYTES)
+    data = source.read(_READ_BYTES)
     while data or first:
         member = _new_member(name)
         while not member.eof:
@@ -145,12 +184,12 @@ def _members(raw: BinaryIO, name: str) -> Iterator[bytes]:
             if piece:
                 yield piece
             if member.needs_input and not member.eof:
-                data = raw.read(_READ_BYTES)
+                data = source.read(_READ_BYTES)
                 if not data:
                     raise _damaged(name, "it ends too early")
         first = False
         data = member.unused_data.lstrip(b"\0")
-        while not data and (more := raw.read(_READ_BYTES)):
+        while not data and (more := source.read(_READ_BYTES)):
             data = more.lstrip(b"\0")
 
 
@@ -168,27 +207,27 @@ def _damaged(name: str, what: str) -> ImageError:
     return ImageError(f"damaged {short} data: {what}", hint="fetch it again; if it stays so, its source is damaged")
 
 
-def _zstd_pieces(raw: BinaryIO) -> Iterator[bytes]:
-    """The content of all frames of `raw`.
+def _zstd_pieces(source: _Source) -> Iterator[bytes]:
+    """The content of all frames of `source`.
 
     A decompressor that takes a long input at once may answer with any amount (a block of 4 bytes can stand for
     128 KiB). So the blocks are found here and handed over one by one, which also shows where a frame is cut short.
     """
     import zstandard
 
-    source = io.BufferedReader(_Pieces(_plain_pieces(raw)), _READ_BYTES)
+    buffered = io.BufferedReader(_Pieces(_plain_pieces(source)), _READ_BYTES)
     context = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW_BYTES)
     frames = 0
-    while (magic := source.read(4)) or not frames:
+    while (magic := buffered.read(4)) or not frames:
         frames += 1
         if magic[1:] == b"\x2a\x4d\x18" and magic[0] & 0xF0 == 0x50:
-            _skip(source, int.from_bytes(_exactly(source, 4), "little"))
+            _skip(buffered, int.from_bytes(_exactly(buffered, 4), "little"))
             continue
         if magic != _ZSTD_MAGIC:
             raise _damaged("zstd", "it ends too early" if len(magic) < 4 else "no frame where one should begin")
         frame = context.decompressobj()
         try:
-            for block in _zstd_blocks(source):
+            for block in _zstd_blocks(buffered):
                 if piece := frame.decompress(block):
                     yield piece
         except zstandard.ZstdError as error:

@@ -60,7 +60,7 @@ class _Walk:
         seen = look(below.dirs, b"")
         root = entry_at(seen.fd, b"", seen.status) if seen else Entry(b"", Kind.DIR, 0o755)
         ours = entry_at(self.fd, b"", lstat_at(self.fd, b""))
-        if not _same_directory(ours, root):
+        if not same_directory(ours, root):
             yield Item(ours)
         # The root is never written only as the parent of something: every client has one.
         yield from self._enter(b"", seen.dirs if seen else (), None)
@@ -114,7 +114,7 @@ class _Walk:
             if first != path:
                 entry = entry._replace(kind=Kind.HARDLINK, size=0, link=first)
             yield from self._with_parents(self._item(entry))
-        elif seen is None or not self._unchanged(entry, seen):
+        elif seen is None or not unchanged(self.fd, entry, seen):
             yield from self._with_parents(self._item(entry))
 
     def _directory(self, entry: Entry, seen: Seen | None) -> Iterator[Item]:
@@ -124,7 +124,7 @@ class _Walk:
             yield from self._with_parents(Item(entry))
             yield Item(Entry(path, Kind.OPAQUE, 0))
             yield from self._enter(path, (), None)
-        elif seen and dirs and _same_directory(entry, entry_at(seen.fd, path, seen.status)):
+        elif seen and dirs and same_directory(entry, entry_at(seen.fd, path, seen.status)):
             yield from self._enter(path, dirs, entry)
         else:
             yield from self._with_parents(Item(entry))
@@ -141,16 +141,18 @@ class _Walk:
     def _item(self, entry: Entry) -> Item:
         return Item(entry, partial(os.open, entry.path, _READ, dir_fd=self.fd) if entry.kind is Kind.FILE else None)
 
-    def _unchanged(self, entry: Entry, seen: Seen) -> bool:
-        theirs = seen.status
-        if entry.mtime_ns != theirs.st_mtime_ns or entry.mode != stat.S_IMODE(theirs.st_mode):
-            return False  # by far the most frequent, and free
-        if entry != entry_at(seen.fd, entry.path, theirs):
-            return False
-        return entry.kind is not Kind.FILE or same_content(self.fd, seen.fd, entry.path)
+
+def unchanged(fd: int, entry: Entry, seen: Seen) -> bool:
+    """Whether what is at the entry's path beneath `fd`, no directory, is in every way what the lower trees have."""
+    theirs = seen.status
+    if entry.mtime_ns != theirs.st_mtime_ns or entry.mode != stat.S_IMODE(theirs.st_mode):
+        return False  # by far the most frequent, and free
+    if entry != entry_at(seen.fd, entry.path, theirs):
+        return False
+    return entry.kind is not Kind.FILE or _same_content(fd, seen.fd, entry.path)
 
 
-def same_content(ours: int, theirs: int, path: bytes) -> bool:
+def _same_content(ours: int, theirs: int, path: bytes) -> bool:
     """Whether the regular files at `path` beneath the two descriptors hold the same bytes."""
     with (
         open(os.open(path, _READ, dir_fd=ours), "rb", buffering=0) as one,
@@ -164,6 +166,6 @@ def same_content(ours: int, theirs: int, path: bytes) -> bool:
                 return True
 
 
-def _same_directory(one: Entry, other: Entry) -> bool:
+def same_directory(one: Entry, other: Entry) -> bool:
     """Whether they are directories alike. Their times do not count: they change whenever something in them does."""
     return one._replace(mtime_ns=0) == other._replace(mtime_ns=0)

@@ -8,6 +8,7 @@ any, xattrs (`[[name, base64], …]`) and a device's [major, minor]. Bytes of na
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from base64 import b64decode, b64encode
@@ -15,15 +16,18 @@ from collections.abc import Iterable
 from json.encoder import encode_basestring_ascii as quoted
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import BinaryIO, Final, Self
 
-from builder.errors import StoreError
+from builder.errors import ImageError, StoreError
+from builder.tree.compress import decompressor
+from builder.tree.tarformat import Content, read_entries
 from builder.values.digest import DiffId
 from builder.values.entry import Entry, Kind
 
 INDEX_VERSION: Final = 1
 _NO_DIFF_ID = DiffId("0" * 64)  # stands in the first line until the layer's end is known; as long as a real one
 _BATCH = 1000
+_CHUNK_BYTES = 256 << 10
 _KINDS = {kind.value: kind for kind in Kind}
 
 
@@ -70,6 +74,56 @@ def write_index(path: str | os.PathLike[str], diff_id: DiffId, entries: Iterable
             writer.add(entry)
         writer.finish(diff_id)
         return writer.entries
+
+
+def index_of(blob: Path, media_type: str, diff_id: DiffId, index: Path) -> int:
+    """Write the index of the layer in the file `blob` to the new file `index`; how many entries it has.
+
+    Nothing is unpacked. Raises ImageError where the layer is damaged, hostile or not `diff_id`, and then leaves no
+    index; OSError where a file cannot be read or written.
+    """
+    try:
+        with open(blob, "rb", buffering=0) as raw, IndexWriter(index) as writer:
+            stream = _Hashed(decompressor(media_type, raw))
+            for entry, content in read_entries(stream):
+                writer.add(entry._replace(digest=_digest(content)) if entry.kind is Kind.FILE else entry)
+            while stream.read(_CHUNK_BYTES):  # what comes after the archive's end is part of the layer's identity
+                pass
+            if stream.diff_id() != diff_id:
+                raise ImageError(
+                    f"a layer's content is {stream.diff_id()} and not {diff_id}, as its image says",
+                    hint="the image is damaged or was put together wrongly; fetch or build it again",
+                )
+            writer.finish(diff_id)
+            return writer.entries
+    except FileExistsError:
+        raise
+    except BaseException:
+        index.unlink(missing_ok=True)
+        raise
+
+
+class _Hashed:
+    """A stream that remembers the sha256 of what was read from it."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._sha256 = hashlib.sha256()
+
+    def read(self, count: int, /) -> bytes:
+        data = self._stream.read(count)
+        self._sha256.update(data)
+        return data
+
+    def diff_id(self) -> DiffId:
+        return DiffId(self._sha256.hexdigest())
+
+
+def _digest(content: Content) -> str:
+    sha256 = hashlib.sha256()
+    for piece in content.pieces():
+        sha256.update(piece)
+    return sha256.hexdigest()
 
 
 def read_index(path: str | os.PathLike[str]) -> list[Entry]:

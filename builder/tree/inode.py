@@ -57,7 +57,7 @@ def entry_at(fd: int, path: bytes, status: os.stat_result) -> Entry:
         size = status.st_size if kind is Kind.FILE else 0
         names = xattr_names(fd, path)
         if names:
-            xattrs = tuple([(name, xattr_at(fd, path, name)) for name in sorted(names) if _belongs(name)])
+            xattrs = tuple([(name, xattr_at(fd, path, name)) for name in sorted(names) if is_image_xattr(name)])
             if OWNER_XATTR in names:
                 uid, gid = _owner(xattr_at(fd, path, OWNER_XATTR), uid, gid)
     elif kind is Kind.SYMLINK:
@@ -78,6 +78,11 @@ def is_opaque(fd: int, path: bytes) -> bool:
     """Whether the directory hides what lower trees have inside it, by the kernel's overlay or by fuse-overlayfs."""
     names = xattr_names(fd, path)
     return any(name in names and xattr_at(fd, path, name) == b"y" for name in (OVERLAY_OPAQUE, FUSE_OPAQUE))
+
+
+def is_image_xattr(name: str) -> bool:
+    """Whether an attribute belongs into an image: `user.*` but for overlay's and ours, and file capabilities."""
+    return name == "security.capability" or (name.startswith("user.") and not name.startswith(_PRIVATE))
 
 
 def xattr_names(fd: int, path: bytes) -> list[str]:
@@ -109,10 +114,6 @@ def checked_length(path: bytes) -> bytes:
             hint="remove such deep directories in the step that makes them",
         )
     return path
-
-
-def _belongs(name: str) -> bool:
-    return name == "security.capability" or (name.startswith("user.") and not name.startswith(_PRIVATE))
 
 
 def _owner(value: bytes, uid: int, gid: int) -> tuple[int, int]:

@@ -90,8 +90,8 @@ def _check_names(name: bytes, link: bytes) -> None:
         raise ValueError(f"a name holds a NUL byte: {name!r}")
     if WHITEOUT_PREFIX in name and (b"/" + name).find(b"/" + WHITEOUT_PREFIX) >= 0:
         raise ImageError(
-            f"{name.decode('utf-8', 'backslashreplace')} cannot be in a layer: names in .wh. mean a removal there",
-            hint="rename it, or remove it in the step that makes it",
+            f"{name.decode('utf-8', 'backslashreplace')} cannot be in a layer",
+            hint="a name that begins with .wh. means a removal there; rename it, or leave it out",
         )
 
 
