@@ -18,9 +18,10 @@ class LayerRecord:
 
 @dataclass(frozen=True, slots=True)
 class StepRecord:
-    """The outcome of a step: the layer that it made, or None where it changed nothing."""
+    """The outcome of a step: the layer that it made, or None where it changed nothing; when (Unix time)."""
 
     diff_id: DiffId | None
+    created_s: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,90 @@
+"""The corridor: a build is its stages, called in order.
+
+    text → instructions → plan (every outside name a digest) → keys → layers → image → outputs
+
+Nothing is decided here but the order. The door into the namespace is opened by the first step that needs it.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+
+from builder.lang.grammar import parse
+from builder.stages.door import Door
+from builder.stages.export import assemble, publish
+from builder.stages.gather import Contexts, read_buildfile
+from builder.stages.hands import Hands
+from builder.stages.images import Images
+from builder.stages.layers import Layers
+from builder.stages.perform import Outcome, perform
+from builder.stages.resolve import resolve
+from builder.store.store import Store
+from builder.values.event import Emit, Event, Warned
+from builder.values.image import Image
+from builder.values.instruction import Buildfile
+from builder.values.request import BuildRequest
+from builder.values.stack import Stack
+from builder.values.step import Base, ImageBase, Plan, TargetBase
+
+
+@dataclass(frozen=True, slots=True)
+class BuildResult:
+    """The image that was built, and the names it got."""
+
+    image: Image
+    names: tuple[str, ...]
+
+
+def build(request: BuildRequest, store: Store, emit: Emit) -> BuildResult:
+    """Build what was asked for. Raises a PybuildError of the kind that says what went wrong."""
+    emit = _one_at_a_time(emit)
+    buildfile = parse(read_buildfile(request))
+    _warn(buildfile, emit)
+    images = Images(store, request, emit)
+    layers = Layers(store, emit)
+    images.on_found = layers.learn
+    plan = resolve(buildfile, request, images)
+    contexts = Contexts(request, store, images)
+    with Door(store.root, emit) as door:
+        hands = Hands(request, store, images, layers, contexts, door, emit, plan.source_date_epoch)
+        outcomes = _perform_all(plan, hands)
+        plans = {target.index: target for target in plan.targets}
+        image = assemble(plan.targets[-1], outcomes, plans, hands)
+        names = publish(image, hands)
+    contexts.save()
+    return BuildResult(image, names)
+
+
+def _perform_all(plan: Plan, hands: Hands) -> dict[int, Outcome]:
+    outcomes: dict[int, Outcome] = {}
+    built: dict[int, Stack] = {}
+    for target in plan.targets:
+        start = _start(target.base, built, hands)
+        outcomes[target.index] = perform(target, start, built, hands)
+        built[target.index] = outcomes[target.index].stack
+    return outcomes
+
+
+def _start(base: Base, built: dict[int, Stack], hands: Hands) -> Stack:
+    if isinstance(base, TargetBase):
+        return built[base.index]
+    if isinstance(base, ImageBase):
+        return Stack.of(hands.images.known(base.name, base.platform).image.layers)
+    return Stack()
+
+
+def _warn(buildfile: Buildfile, emit: Emit) -> None:
+    for warning in buildfile.warnings:
+        emit(Warned(warning.rule, warning.message, warning.span))
+
+
+def _one_at_a_time(emit: Emit) -> Emit:
+    """Events come from several threads; what shows them need not know."""
+    lock = threading.Lock()
+
+    def locked(event: Event) -> None:
+        with lock:
+            emit(event)
+
+    return locked

@@ -1,0 +1,188 @@
+"""Add: what ADD can and COPY cannot: archives that are unpacked into the layer, and files fetched by URL.
+
+An archive's entries go straight into the new layer's tar; nothing is unpacked on the host. Its names are resolved
+like any destination: links of the image are followed inside the image, `..` stops at the root.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from builder.errors import BuildfileError, ContextError, ImageError
+from builder.oci.fetch import fetch_url
+from builder.stages.hands import Hands
+from builder.stages.place import Placement
+from builder.tree.compress import SNIFF_BYTES, decompressor, sniff
+from builder.tree.tarformat import read_entries
+from builder.values.digest import Digest
+from builder.values.entry import Entry, Kind
+from builder.values.image import MEDIA_LAYER
+from builder.values.key import Plain
+from builder.values.step import CopyStep
+
+_BLOCK = 1 << 20
+_UNPACKED_LIMIT_BYTES = 20_000_000_000
+_CHECKSUM = re.compile(r"sha256:[0-9a-f]{64}\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """A fetched file: where it lies, what it is called, and what the server said of its age."""
+
+    url: str
+    path: Path
+    name: str
+    size: int
+    digest: Digest
+    modified_s: int | None
+
+    def facts(self) -> Plain:
+        """What decides the layer's content."""
+        return ["download", self.name, str(self.digest)]
+
+    def entry(self, made_mtime_ns: int) -> Entry:
+        """The file as ADD makes it: only its owner can read it, as docker has always done."""
+        mtime_ns = made_mtime_ns if self.modified_s is None else self.modified_s * 1_000_000_000
+        return Entry(b"", Kind.FILE, 0o600, size=self.size, mtime_ns=mtime_ns)
+
+    def name_for(self, step: CopyStep, into: bool) -> bytes:
+        """Its name below a directory. Raises BuildfileError where the URL gives none and one is needed."""
+        if into and not self.name:
+            raise BuildfileError(
+                f"ADD {self.url}: the URL ends without a file name, and {step.destination} is a directory",
+                span=step.span,
+                hint=f"name the file: {step.destination.rstrip('/')}/NAME",
+            )
+        return os.fsencode(self.name)
+
+    def open(self) -> int:
+        """A descriptor of the content."""
+        return os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+
+
+def download(url: str, step: CopyStep, hands: Hands) -> Download:
+    """Fetch a URL of ADD. Raises ImageError at the step's place."""
+    if step.checksum is not None and not _CHECKSUM.match(step.checksum):
+        raise BuildfileError(
+            f"ADD --checksum={step.checksum[:100]}: unsupported checksum format",
+            span=step.span,
+            hint="write sha256: and 64 hexadecimal digits",
+        )
+    into = hands.store.blobs.temporary()
+    expected = None if step.checksum is None else Digest.parse(step.checksum)
+    try:
+        fetched = fetch_url(url, into, expected, proxies=dict(hands.request.proxies))
+    except ImageError as error:
+        raise error.at(step.span) from None
+    return Download(url, into, fetched.name, fetched.size, fetched.digest, fetched.last_modified_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """A tar at hand: a descriptor of its uncompressed bytes, and its entries with their offsets."""
+
+    fd: int
+    entries: tuple[Entry, ...]
+
+    def opener(self, entry: Entry) -> Callable[[], int]:
+        """A function that opens the content of a file of the archive."""
+
+        def open_content() -> int:
+            # A descriptor of its own: a duplicate would share its position with the others.
+            fd = os.open(f"/proc/self/fd/{self.fd}", os.O_RDONLY | os.O_CLOEXEC)
+            os.lseek(fd, entry.offset, os.SEEK_SET)
+            return fd
+
+        return open_content
+
+
+def archive_of(open_content: Callable[[], int], hands: Hands) -> Archive | None:
+    """The file as an archive, or None where it is not a tar (compressed or not)."""
+    with os.fdopen(open_content(), "rb", buffering=_BLOCK) as raw:
+        start = raw.tell()
+        media_type = sniff(raw.read(SNIFF_BYTES))
+        raw.seek(start)
+        stream = raw if media_type == MEDIA_LAYER else decompressor(media_type, raw)
+        try:
+            first = _read_up_to(stream, 512)
+            if not _is_tar_header(first):
+                return None
+            spooled = _spool(first, stream, hands.store.blobs.temporary())
+        except ImageError as error:
+            if media_type != MEDIA_LAYER and error.message:
+                return None  # only looks compressed: such a file is copied as it is
+            raise
+    with os.fdopen(os.dup(spooled), "rb") as tar:
+        tar.seek(0)
+        return Archive(spooled, tuple(entry for entry, _ in read_entries(tar)))
+
+
+def _is_tar_header(block: bytes) -> bool:
+    """Whether this is a tar's first block: its checksum holds. Source: POSIX pax, ustar header block."""
+    if len(block) < 512 or not any(block):
+        return False
+    try:
+        expected = int(block[148:156].strip(b" \0") or b"x", 8)
+    except ValueError:
+        return False
+    return expected == sum(block[:148]) + 8 * 32 + sum(block[156:])
+
+
+def _read_up_to(stream: BinaryIO, count: int) -> bytes:
+    data = b""
+    while len(data) < count:
+        piece = stream.read(count - len(data))
+        if not piece:
+            break
+        data += piece
+    return data
+
+
+def _spool(first: bytes, stream: BinaryIO, path: Path) -> int:
+    """The whole uncompressed archive in a file without a name. Raises ContextError past the limit."""
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    os.unlink(path)
+    total = 0
+    piece = first
+    with os.fdopen(os.dup(fd), "wb") as out:
+        while piece:
+            total += len(piece)
+            if total > _UNPACKED_LIMIT_BYTES:
+                raise ContextError(f"the archive holds more than {_UNPACKED_LIMIT_BYTES} bytes")
+            out.write(piece)
+            piece = stream.read(_BLOCK)
+    return fd
+
+
+def place_archive(archive: Archive, destination: bytes, placement: Placement) -> None:
+    """Put an archive's entries below the destination; a later entry of the same name replaces the earlier one."""
+    placement.make_parents(destination)
+    placement.make_directory(destination)
+    names: dict[bytes, bytes] = {}  # where an entry's own name led to, for hard links
+    for entry in archive.entries:
+        full = destination + b"/" + entry.path if destination and entry.path else destination or entry.path
+        path = placement.resolve(full, follow_last=entry.kind is Kind.DIR)
+        names[entry.path] = path
+        placement.make_parents(path)
+        if entry.kind is Kind.DIR:
+            placement.put_directory(path, entry)
+        elif entry.kind is Kind.HARDLINK:
+            _place_hard_link(entry, names, path, placement)
+        elif entry.kind in (Kind.WHITEOUT, Kind.OPAQUE, Kind.CHAR, Kind.BLOCK):
+            continue  # names that only mean something between layers, and devices, are not for a step to make
+        else:
+            content = archive.opener(entry) if entry.kind is Kind.FILE else None
+            placement.put_file(path, entry._replace(offset=-1), content)
+
+
+def _place_hard_link(entry: Entry, names: dict[bytes, bytes], path: bytes, placement: Placement) -> None:
+    target = names.get(entry.link)
+    item = None if target is None else placement.items.get(target)
+    if item is None:
+        raise ContextError(f"the archive has a hard link to {os.fsdecode(entry.link)!r}, which is not in it before")
+    placement.put_file(path, item.entry._replace(offset=-1), item.content)

@@ -1,0 +1,87 @@
+"""Commit: what a step changed becomes a layer of the store, and the step's record remembers it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from builder.stages.hands import Hands
+from builder.tree.pack import Item, pack_layer
+from builder.values.crossing import CommitJob, Committed, Tree
+from builder.values.digest import DiffId, Digest
+from builder.values.image import MEDIA_LAYER, MEDIA_LAYER_GZIP, MEDIA_LAYER_ZSTD, Layer
+from builder.values.key import CacheKey
+from builder.values.record import StepRecord
+from builder.values.request import Compression
+from builder.values.stack import Stack
+
+MEDIA_TYPES = {
+    Compression.GZIP: MEDIA_LAYER_GZIP,
+    Compression.ZSTD: MEDIA_LAYER_ZSTD,
+    Compression.NONE: MEDIA_LAYER,
+}
+
+
+def commit_upper(upper: Path, tree: Tree, stack: Stack, hands: Hands) -> Layer | None:
+    """Pack what `upper` changes over the stack; it becomes the snapshot of the new stack. None: nothing changed."""
+    blob, index = hands.store.blobs.temporary(), hands.store.blobs.temporary()
+    compression = hands.request.compression
+    job = CommitJob(
+        upper=str(upper),
+        lowers=tree.lowers,
+        blob=str(blob),
+        index=str(index),
+        compression=compression.value,
+        max_mtime_ns=_latest_mtime_ns(hands),
+    )
+    made = hands.door.call(job, Committed)
+    if made.entries == 0:
+        return None
+    diff_id = DiffId.parse(made.diff_id)
+    layer = _keep(hands, diff_id, (Digest.parse(made.digest), made.size), (blob, index))
+    hands.store.snapshots.publish(upper, stack.pushed(layer).chain)
+    return layer
+
+
+def commit_items(items: Iterable[Item], hands: Hands) -> Layer | None:
+    """Pack entries that need no namespace (COPY, ADD, WORKDIR) as a layer. None where there are none."""
+    blob, index = hands.store.blobs.temporary(), hands.store.blobs.temporary()
+    packed = pack_layer(_clamped(items, hands), blob, index, hands.request.compression.value)
+    if packed.entries == 0:
+        blob.unlink(missing_ok=True)
+        index.unlink(missing_ok=True)
+        return None
+    return _keep(hands, packed.diff_id, (packed.digest, packed.size), (blob, index))
+
+
+def remember(key: CacheKey, layer: Layer | None, hands: Hands) -> StepRecord:
+    """Keep the outcome of a step. Its layer is whole in the store before its record is."""
+    record = StepRecord(layer.diff_id if layer is not None else None, now_s(hands))
+    hands.store.records.put(key, record)
+    return record
+
+
+def now_s(hands: Hands) -> int:
+    """The time that goes into images: SOURCE_DATE_EPOCH where it is given, else now (Unix seconds)."""
+    return int(time.time()) if hands.source_date_epoch is None else hands.source_date_epoch
+
+
+def _keep(hands: Hands, diff_id: DiffId, blob: tuple[Digest, int], files: tuple[Path, Path]) -> Layer:
+    digest, size = blob
+    hands.store.blobs.adopt(files[0], digest)
+    hands.store.layers.adopt_index(files[1], diff_id)
+    return hands.layers.keep_made(diff_id, digest, size, MEDIA_TYPES[hands.request.compression])
+
+
+def _latest_mtime_ns(hands: Hands) -> int:
+    return -1 if hands.source_date_epoch is None else hands.source_date_epoch * 1_000_000_000
+
+
+def _clamped(items: Iterable[Item], hands: Hands) -> Iterable[Item]:
+    latest = _latest_mtime_ns(hands)
+    for item in items:
+        if latest >= 0 and item.entry.mtime_ns > latest:
+            yield item._replace(entry=item.entry._replace(mtime_ns=latest))
+        else:
+            yield item

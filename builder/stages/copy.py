@@ -1,0 +1,194 @@
+"""Copy: COPY and ADD. Files of the context, of a stage or of an image become a layer, straight from where they are.
+
+No namespace is entered: where things go is answered by the layers' indexes, and owners are only written into the tar.
+Archives and downloads, which ADD alone knows, are in `add`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from builder.errors import PybuildError
+from builder.stages.add import Download, archive_of, download, place_archive
+from builder.stages.commit import commit_items
+from builder.stages.hands import Hands
+from builder.stages.keys import copy_key
+from builder.stages.modes import parse_mode
+from builder.stages.place import FIXED_MTIME_NS, Attributes, Content, Placement
+from builder.stages.select import Picked, Selection, need_directory, select
+from builder.stages.source_tree import HostTree, SourceTree
+from builder.stages.users import owner_of
+from builder.tree.view import View
+from builder.values.entry import Entry, Kind
+from builder.values.image import Layer
+from builder.values.key import CacheKey, Plain
+from builder.values.stack import Stack
+from builder.values.step import CopyStep
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """All that a COPY takes: what its words picked, what it downloaded, and the key that all this gives."""
+
+    tree: SourceTree
+    picked: tuple[Picked, ...]
+    downloads: tuple[Download, ...]
+    key: CacheKey
+
+
+def gather(step: CopyStep, tree: SourceTree, stack: Stack, hands: Hands) -> Gathered:
+    """Find the sources and the step's key. Raises ContextError, ImageError, BuildfileError at the step's place."""
+    how = Selection(step.parents, step.excludes, step.span)
+    picked = tuple(one for source in step.sources for one in select(tree, source, how))
+    count = len(step.sources) + len(step.inline) + len(step.downloads)
+    need_directory(count, step.destination, step.span)
+    downloads = tuple(download(url, step, hands) for url in step.downloads)
+    facts = [
+        *_facts(tree, picked, keep_owner=not isinstance(tree, HostTree)),
+        *(fetched.facts() for fetched in downloads),
+    ]
+    return Gathered(tree, picked, downloads, copy_key(step, stack.chain, facts, hands.request))
+
+
+def _facts(tree: SourceTree, picked: tuple[Picked, ...], *, keep_owner: bool) -> Iterator[Plain]:
+    """What decides the content of the layer, and nothing else: no times, no owners of the context's files."""
+    rows = [row for one in picked for row in ((b"", one.entry), *one.below)]
+    files = [entry for _, entry in rows if entry.kind in (Kind.FILE, Kind.HARDLINK)]
+    digests = dict(zip((entry.path for entry in files), tree.digests(files), strict=True))
+    for one in picked:
+        yield ["source", os.fsdecode(one.name), len(one.below), len(one.through)]
+    for inside, entry in rows:
+        owner = [entry.uid, entry.gid] if keep_owner else []
+        xattrs = [[name, value.hex()] for name, value in entry.xattrs] if keep_owner else []
+        facts = [os.fsdecode(inside), entry.kind.value, entry.mode, os.fsdecode(entry.link), *owner, *xattrs]
+        yield [*facts, digests.get(entry.path, "")]
+
+
+def make_layer(step: CopyStep, found: Gathered, stack: Stack, hands: Hands) -> Layer | None:
+    """Place what was gathered and pack it. Raises BuildfileError, ContextError, StoreError."""
+    view = View.of([]) if step.link else hands.layers.view(stack)
+    placement = Placement(view, _attributes(step, stack, hands), step.span)
+    try:
+        _Copying(step, found, placement, hands).place()
+        return commit_items(placement.sorted_items(), hands)
+    except PybuildError as error:
+        raise error.at(step.span) from None
+
+
+def _attributes(step: CopyStep, stack: Stack, hands: Hands) -> Attributes:
+    owner = owner_of(step.chown, stack, hands.layers, step.span) if step.chown else None
+    change = parse_mode(step.chmod, step.span) if step.chmod else None
+    epoch = hands.source_date_epoch
+    return Attributes(owner, change, FIXED_MTIME_NS if epoch is None else epoch * 1_000_000_000)
+
+
+@dataclass
+class _Copying:
+    step: CopyStep
+    found: Gathered
+    placement: Placement
+    hands: Hands
+    contents: dict[bytes, Content] = field(default_factory=dict)
+    digests: dict[bytes, str] = field(default_factory=dict)
+
+    def place(self) -> None:
+        destination = self.placement.resolve(os.fsencode(self.step.destination))
+        into = self._is_into(destination)
+        self._open_contents()
+        for one in self.found.picked:
+            if one.entry.kind is Kind.DIR and not self.step.parents:
+                self._place_directory(destination, one)
+            elif one.entry.kind is Kind.DIR:
+                self._make_through(destination, one)
+                self._place_directory(_joined(destination, one.name), one)
+            else:
+                self._place_file(destination, into or self.step.parents, one)
+        for fetched in self.found.downloads:
+            self._place_download(destination, into, fetched)
+        for inline in self.step.inline:
+            entry = Entry(b"", Kind.FILE, 0o644, size=len(inline.content), mtime_ns=self._made_mtime_ns)
+            self._put_file(destination, into, os.fsencode(inline.name), (entry, inline.content))
+
+    @property
+    def _made_mtime_ns(self) -> int:
+        return self.placement.attributes.made_mtime_ns
+
+    def _is_into(self, destination: bytes) -> bool:
+        """Whether the destination is a directory to put files in, rather than the name of the one file."""
+        if self.step.destination.endswith("/") or self.placement.is_directory(destination):
+            return True
+        if len(self.found.picked) > 1:
+            need_directory(len(self.found.picked), self.step.destination, self.step.span)
+        return False
+
+    def _open_contents(self) -> None:
+        files = [
+            entry
+            for one in self.found.picked
+            for entry in (one.entry, *(entry for _, entry in one.below))
+            if entry.kind is Kind.FILE
+        ]
+        openers = self.found.tree.openers(files)
+        digests = self.found.tree.digests(files)
+        self.digests = dict(zip((entry.path for entry in files), digests, strict=True))
+        self.contents = dict(zip((entry.path for entry in files), openers, strict=True))
+
+    def _source(self, entry: Entry) -> tuple[Entry, Content]:
+        """The entry as it goes into the layer: with its content's digest, owned by root if it comes from the host."""
+        content = self.contents.get(entry.path)
+        entry = entry._replace(offset=-1, digest=self.digests.get(entry.path, ""))
+        if isinstance(self.found.tree, HostTree):
+            entry = entry._replace(uid=0, gid=0, xattrs=())
+        return entry, content
+
+    def _make_through(self, destination: bytes, one: Picked) -> None:
+        for inside, entry in one.through:
+            path = self.placement.resolve(_joined(destination, inside))
+            self.placement.make_parents(path)
+            self.placement.put_directory(path, self._source(entry)[0])
+
+    def _place_directory(self, destination: bytes, one: Picked) -> None:
+        """A directory's contents go into the destination, which takes its attributes only if it was not there."""
+        place = self.placement
+        place.make_parents(destination)
+        if not place.is_directory(destination):
+            place.put_directory(destination, self._source(one.entry)[0])
+        for inside, entry in one.below:
+            path = _joined(destination, inside)
+            source, content = self._source(entry)
+            if entry.kind is Kind.DIR:
+                place.put_directory(path, source)
+            else:
+                place.make_parents(path)
+                place.put_file(path, source, content)
+
+    def _place_file(self, destination: bytes, into: bool, one: Picked) -> None:
+        source, content = self._source(one.entry)
+        if self.step.unpack and source.kind is Kind.FILE and callable(content):
+            archive = archive_of(content, self.hands)
+            if archive is not None:
+                place_archive(archive, destination, self.placement)
+                return
+        if self.step.parents:
+            self._make_through(destination, one)
+        self._put_file(destination, into, one.name, (source, content))
+
+    def _place_download(self, destination: bytes, into: bool, fetched: Download) -> None:
+        if self.step.unpack_downloads:
+            archive = archive_of(fetched.open, self.hands)
+            if archive is not None:
+                place_archive(archive, destination, self.placement)
+                return
+        entry = fetched.entry(self._made_mtime_ns)
+        self._put_file(destination, into, fetched.name_for(self.step, into), (entry, fetched.open))
+
+    def _put_file(self, destination: bytes, into: bool, name: bytes, source: tuple[Entry, Content]) -> None:
+        path = self.placement.resolve(_joined(destination, name)) if into else destination
+        self.placement.make_parents(path)
+        self.placement.put_file(path, *source)
+
+
+def _joined(directory: bytes, name: bytes) -> bytes:
+    return directory + b"/" + name if directory and name else directory or name

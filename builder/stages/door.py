@@ -1,0 +1,60 @@
+"""The door into the namespace, opened when the first piece of work needs it.
+
+A build whose steps are all in the cache, and one without RUN, never open it.
+"""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from types import TracebackType
+from typing import TypeVar
+
+from builder.kernel.worker_handle import Worker, start_worker
+from builder.values.crossing import Job, Result, Rung
+from builder.values.event import Emit, Note
+
+R = TypeVar("R", bound=Result)
+
+
+class Door:
+    """Starts the worker on first use and passes jobs to it. Raises what the worker's faults carry."""
+
+    def __init__(self, store_root: Path, emit: Emit) -> None:
+        self._store_root = store_root
+        self._emit = emit
+        self._worker: Worker | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def rung(self) -> Rung:
+        """The rung that the worker stands on; opens the door."""
+        return self._opened().rung
+
+    def call(self, job: Job, answer: type[R], fds: tuple[int, ...] = ()) -> R:
+        """Have a job done. `answer` is the type of its result."""
+        result = self._opened().call(job, fds)
+        if not isinstance(result, answer):
+            raise TypeError(f"the worker answered {type(job).__name__} with {type(result).__name__}")
+        return result
+
+    def _opened(self) -> Worker:
+        with self._lock:
+            if self._worker is None:
+                self._worker = start_worker(self._store_root)
+                if self._worker.rung_note:
+                    self._emit(Note(self._worker.rung_note))
+            return self._worker
+
+    def __enter__(self) -> Door:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._worker is None:
+            return
+        if kind is None:
+            self._worker.close()
+        else:
+            self._worker.kill()

@@ -1,0 +1,27 @@
+"""What the rooms that do work are given: the few things of a build that have effects, and what was asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from builder.stages.door import Door
+from builder.stages.gather import Contexts
+from builder.stages.images import Images
+from builder.stages.layers import Layers
+from builder.store.store import Store
+from builder.values.event import Emit
+from builder.values.request import BuildRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Hands:
+    """Where things are kept, how they are fetched and made, and whom to tell."""
+
+    request: BuildRequest
+    store: Store
+    images: Images
+    layers: Layers
+    contexts: Contexts
+    door: Door
+    emit: Emit
+    source_date_epoch: int | None

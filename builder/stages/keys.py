@@ -1,0 +1,69 @@
+"""Keys: what a step's outcome depends on, as plain values. Nothing meant for people's eyes goes in.
+
+Left out on purpose: times of files, secrets' values, proxies, output formats, the order in which builds happen.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+
+from builder.values.digest import ChainId
+from builder.values.key import CacheKey, Plain, canonical, key_of
+from builder.values.request import BuildRequest
+from builder.values.step import CopyStep, RunStep, WorkdirStep
+
+
+def run_key(step: RunStep, chain: ChainId, mounts: Sequence[Plain], request: BuildRequest) -> CacheKey:
+    """The key of a RUN over a file system. `mounts` describe what its mounts show."""
+    value: dict[str, Plain] = {
+        "chain": str(chain),
+        "argv": list(step.argv),
+        "env": [list(pair) for pair in step.env],
+        "cwd": step.cwd,
+        "user": step.user,
+        "network": step.network,
+        "insecure": step.insecure,
+        "mounts": list(mounts),
+        "scripts": [[script.name, script.content.hex()] for script in step.scripts],
+        "hosts": [list(pair) for pair in request.add_hosts],
+    }
+    return key_of("run", {**value, **_epoch(request)})
+
+
+def copy_key(step: CopyStep, chain: ChainId, facts: Iterable[Plain], request: BuildRequest) -> CacheKey:
+    """The key of a COPY or ADD over a file system. `facts` describe its sources one by one."""
+    value: dict[str, Plain] = {
+        "chain": "" if step.link and not _names_owner(step) else str(chain),
+        "destination": step.destination,
+        "chown": step.chown,
+        "chmod": step.chmod,
+        "link": step.link,
+        "parents": step.parents,
+        "unpack": [step.unpack, step.unpack_downloads],
+        "inline": [[inline.name, inline.content.hex()] for inline in step.inline],
+        "sources": digest_of_facts(facts),
+    }
+    return key_of("copy", {**value, **_epoch(request)})
+
+
+def workdir_key(step: WorkdirStep, chain: ChainId, request: BuildRequest) -> CacheKey:
+    """The key of making a working directory over a file system."""
+    return key_of("workdir", {"chain": str(chain), "path": step.path, "user": step.user, **_epoch(request)})
+
+
+def digest_of_facts(facts: Iterable[Plain]) -> str:
+    """One digest over many facts; they stream, however many files there are."""
+    total = hashlib.sha256()
+    for fact in facts:
+        total.update(canonical(fact) + b"\n")
+    return total.hexdigest()
+
+
+def _names_owner(step: CopyStep) -> bool:
+    return step.chown is not None and not all(part.isdecimal() for part in step.chown.split(":"))
+
+
+def _epoch(request: BuildRequest) -> dict[str, Plain]:
+    epoch = dict(request.build_args).get("SOURCE_DATE_EPOCH")
+    return {} if epoch is None else {"epoch": epoch}

@@ -1,0 +1,256 @@
+"""Mounts: what the --mount flags of a RUN show to it, and what of that belongs in its key."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from posixpath import join, normpath
+from typing import assert_never
+
+from builder.errors import BuildfileError, ContextError
+from builder.stages.hands import Hands
+from builder.stages.keys import digest_of_facts
+from builder.stages.origins import is_directory, stack_at, tree_at
+from builder.stages.source_tree import HostTree, SourceTree, real_path, walk
+from builder.stages.unpack import tree_of
+from builder.store.caches import Sharing
+from builder.tree.pack import Item, pack_layer
+from builder.values.crossing import (
+    CacheMount,
+    FileMount,
+    SocketMount,
+    StepMount,
+    TmpfsMount,
+    Tree,
+    TreeMount,
+    Unpacked,
+    UnpackJob,
+)
+from builder.values.entry import Entry, Kind
+from builder.values.image import MEDIA_LAYER
+from builder.values.key import Plain
+from builder.values.mount import BindRequest, CacheRequest, SecretRequest, SshRequest, TmpfsRequest
+from builder.values.stack import Stack
+from builder.values.step import ContextOrigin, ImageOrigin, MountPlan, RunStep, TargetOrigin
+
+
+def describe(step: RunStep, built: Mapping[int, Stack], hands: Hands) -> list[Plain]:
+    """What each mount adds to the step's key: the content of binds, the names of the rest, never a secret."""
+    return [_described(plan, step, built, hands) for plan in step.mounts]
+
+
+def _described(plan: MountPlan, step: RunStep, built: Mapping[int, Stack], hands: Hands) -> Plain:
+    request = plan.request
+    match request:
+        case BindRequest():
+            tree = tree_at(plan.origin, built, hands, step.span)
+            facts = _tree_facts(tree, _source_in(tree, request.source, step))
+            return ["bind", request.target, request.writable, digest_of_facts(facts)]
+        case CacheRequest():
+            return ["cache", request.target, request.id, request.read_only, request.mode, request.uid, request.gid]
+        case TmpfsRequest():
+            return ["tmpfs", request.target, request.size_bytes]
+        case SecretRequest():
+            return ["secret", request.target, request.env, request.id, request.mode, request.uid, request.gid]
+        case SshRequest():
+            return ["ssh", request.target, request.id, request.mode, request.uid, request.gid]
+        case _:
+            assert_never(request)
+
+
+def _source_in(tree: SourceTree, source: str, step: RunStep) -> bytes:
+    wanted = os.fsencode(normpath("/" + source).lstrip("/"))
+    real = real_path(tree, wanted)
+    if real is None:
+        shown = os.fsdecode(wanted)
+        raise ContextError(
+            f'RUN --mount: "/{shown}" not found in {tree.title}', span=step.span, hint=tree.missing_hint(wanted)
+        )
+    return real
+
+
+def _tree_facts(tree: SourceTree, top: bytes) -> Iterator[Plain]:
+    first = tree.look(top)
+    entries = [*([first] if first is not None else []), *walk(tree, top)]
+    files = [entry for entry in entries if entry.kind is Kind.FILE]
+    digests = dict(zip((entry.path for entry in files), tree.digests(files), strict=True))
+    for entry in entries:
+        inside = os.fsdecode(entry.path[len(top) :])
+        yield [inside, entry.kind.value, entry.mode, os.fsdecode(entry.link), digests.get(entry.path, "")]
+
+
+@dataclass
+class Mounted:
+    """The mounts of a running step: what passes the door, the descriptors beside it, and variables for the command."""
+
+    mounts: list[StepMount] = field(default_factory=list)
+    env: list[tuple[str, str]] = field(default_factory=list)
+    _files: list[int] = field(default_factory=list)
+
+    @property
+    def fds(self) -> tuple[int, ...]:
+        """The descriptors that go after the output's."""
+        return tuple(self._files)
+
+    def add_file(self, content: bytes) -> int:
+        """Put bytes where only the step will see them: a file in memory. Returns its number in the message."""
+        fd = os.memfd_create("pybuild", os.MFD_CLOEXEC)
+        self._files.append(fd)
+        with os.fdopen(os.dup(fd), "wb") as out:
+            out.write(content)
+        os.lseek(fd, 0, os.SEEK_SET)
+        return len(self._files)  # descriptor 0 is the step's output
+
+    def close(self) -> None:
+        """Close the files in memory."""
+        for fd in self._files:
+            os.close(fd)
+
+
+@contextmanager
+def mounted(step: RunStep, built: Mapping[int, Stack], scratch: Path, hands: Hands) -> Iterator[Mounted]:
+    """Make everything that the step's mounts show; on the way out locks and descriptors are let go."""
+    found = Mounted()
+    with ExitStack() as stack:
+        stack.callback(found.close)
+        for number, plan in enumerate(step.mounts):
+            room = scratch / f"mount{number}"
+            _prepare(plan, step, (built, room), found, (stack, hands))
+        yield found
+
+
+def _prepare(
+    plan: MountPlan,
+    step: RunStep,
+    where: tuple[Mapping[int, Stack], Path],
+    found: Mounted,
+    hold: tuple[ExitStack, Hands],
+) -> None:
+    request, (built, room), (_, hands) = plan.request, where, hold
+    match request:
+        case BindRequest():
+            found.mounts.append(_bind(plan, request, step, (built, room), hands))
+        case CacheRequest():
+            found.mounts.append(_cache(plan, request, step, built, hold))
+        case TmpfsRequest():
+            found.mounts.append(TmpfsMount(_target(request.target, step), request.size_bytes))
+        case SecretRequest():
+            _secret(request, step, found, hands)
+        case SshRequest():
+            _ssh(request, step, found, hands)
+        case _:
+            assert_never(request)
+
+
+def _target(target: str, step: RunStep) -> str:
+    return normpath(join("/", step.cwd, target))
+
+
+def _bind(
+    plan: MountPlan, request: BindRequest, step: RunStep, where: tuple[Mapping[int, Stack], Path], hands: Hands
+) -> TreeMount:
+    built, room = where
+    target = _target(request.target, step)
+    directory = is_directory(plan.origin, hands)
+    if directory is None:
+        tree = _stack_tree(plan, step, built, hands)
+        source = "/" + normpath("/" + request.source).lstrip("/")
+        return TreeMount(tree, source, target, request.writable)
+    top = _source_in(directory, request.source, step)
+    return TreeMount(_materialised(directory, top, room, hands), "/" + os.fsdecode(top), target, request.writable)
+
+
+def _stack_tree(plan: MountPlan, step: RunStep, built: Mapping[int, Stack], hands: Hands) -> Tree:
+    if not isinstance(plan.origin, ImageOrigin | TargetOrigin):
+        raise BuildfileError("RUN --mount: from names nothing that can be mounted", span=step.span)
+    return tree_of(stack_at(plan.origin, built, hands, step.span), hands)
+
+
+def _materialised(tree: HostTree, top: bytes, room: Path, hands: Hands) -> Tree:
+    """A copy of a part of the context, as a tree of its own: owned by root inside, without what is ignored.
+
+    The context itself is never mounted: a step could change it, and see what the ignore file hides.
+    """
+    blob, index = hands.store.blobs.temporary(), hands.store.blobs.temporary()
+    try:
+        packed = pack_layer(_items(tree, top), blob, index, "none")
+        room.mkdir()
+        job = UnpackJob(str(blob), MEDIA_LAYER, str(packed.diff_id), (), str(room / "fs"))
+        hands.door.call(job, Unpacked)
+    finally:
+        blob.unlink(missing_ok=True)
+        index.unlink(missing_ok=True)
+    return Tree((str(room / "fs"),))
+
+
+def _items(tree: HostTree, top: bytes) -> Iterator[Item]:
+    first = tree.look(top)
+    entries: list[Entry] = []
+    if first is not None and top:
+        parts = top.split(b"/")
+        above = [tree.look(b"/".join(parts[:length])) for length in range(1, len(parts))]
+        entries += [*(entry for entry in above if entry is not None), first]
+    entries += [entry for entry in walk(tree, top) if entry.kind not in (Kind.CHAR, Kind.BLOCK, Kind.SOCKET)]
+    for entry in sorted(entries, key=lambda entry: entry.path):
+        content = tree.openers([entry])[0] if entry.kind is Kind.FILE else None
+        yield Item(entry._replace(uid=0, gid=0, xattrs=()), content)
+
+
+def _cache(
+    plan: MountPlan,
+    request: CacheRequest,
+    step: RunStep,
+    built: Mapping[int, Stack],
+    hold: tuple[ExitStack, Hands],
+) -> CacheMount:
+    stack, hands = hold
+    lease = hands.store.caches.lock(request.id, Sharing(request.sharing.value))
+    stack.callback(lease.lock.release)
+    seed = None if isinstance(plan.origin, ContextOrigin) else _stack_tree(plan, step, built, hands)
+    return CacheMount(
+        directory=str(lease.directory),
+        target=_target(request.target, step),
+        read_only=request.read_only,
+        mode=request.mode,
+        uid=request.uid,
+        gid=request.gid,
+        seed=seed,
+        seed_source="/" + normpath("/" + request.source).lstrip("/"),
+    )
+
+
+def _secret(request: SecretRequest, step: RunStep, found: Mounted, hands: Hands) -> None:
+    secret = next((secret for secret in hands.request.secrets if secret.id == request.id), None)
+    if secret is None:
+        if request.required:
+            raise ContextError(
+                f"the secret {request.id!r} is required and was not given",
+                span=step.span,
+                hint=f"give it with --secret id={request.id},src=FILE or --secret id={request.id},env=NAME",
+            )
+        return
+    if request.env is not None:
+        found.env.append((request.env, secret.value.decode("utf-8", "surrogateescape")))
+    if request.target is not None:
+        number = found.add_file(secret.value)
+        target = _target(request.target, step)
+        found.mounts.append(FileMount(number, target, request.mode, request.uid, request.gid))
+
+
+def _ssh(request: SshRequest, step: RunStep, found: Mounted, hands: Hands) -> None:
+    agent = next((agent for agent in hands.request.ssh if agent.id == request.id), None)
+    if agent is None:
+        if request.required:
+            raise ContextError(
+                f"the ssh agent {request.id!r} is required and was not given",
+                span=step.span,
+                hint=f"give it with --ssh {request.id}=SOCKET",
+            )
+        return
+    count = sum(isinstance(mount, SocketMount) for mount in found.mounts)
+    target = _target(request.target or f"/run/buildkit/ssh_agent.{count}", step)
+    found.mounts.append(SocketMount(str(agent.socket), target, request.mode, request.uid, request.gid))
+    found.env.append(("SSH_AUTH_SOCK", target))

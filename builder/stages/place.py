@@ -1,0 +1,144 @@
+"""Placing: where files go in an image, as the entries of a new layer.
+
+A placement grows over the merged view of the layers below. Every path that it is given is resolved as the finished
+image would resolve it: symlinks of lower layers and of what was placed before are followed, and nothing leads out of
+the root. Directories on the way that do not exist are made. No file is opened here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from builder.errors import BuildfileError
+from builder.source import Span
+from builder.stages.modes import ChangeMode
+from builder.tree.pack import Item
+from builder.tree.view import View
+from builder.values.entry import Entry, Kind
+
+FIXED_MTIME_NS = 315_619_200 * 1_000_000_000
+"""1980-01-02: what a file without a time of its own gets, so that the same Buildfile gives the same layer.
+
+Not 1970: ZIP archives made from such files cannot hold a date before 1980.
+"""
+
+Content = bytes | Callable[[], int] | None
+_MAX_LINKS = 40  # as the kernel's limit, path_resolution(7)
+
+
+@dataclass(frozen=True, slots=True)
+class Attributes:
+    """What COPY's flags say about owner and mode; None keeps the source's."""
+
+    owner: tuple[int, int] | None
+    change_mode: ChangeMode | None
+    made_mtime_ns: int = FIXED_MTIME_NS
+
+    def applied(self, entry: Entry) -> Entry:
+        """The entry with these attributes."""
+        if self.owner is not None:
+            entry = entry._replace(uid=self.owner[0], gid=self.owner[1])
+        if self.change_mode is not None and entry.kind is not Kind.SYMLINK:
+            entry = entry._replace(mode=self.change_mode(entry.mode, entry.kind is Kind.DIR))
+        return entry
+
+
+@dataclass
+class Placement:
+    """The entries of a layer to be, over `view`. Errors carry `span`."""
+
+    view: View
+    attributes: Attributes
+    span: Span
+    items: dict[bytes, Item] = field(default_factory=dict)
+
+    def look(self, path: bytes) -> Entry | None:
+        """What is at this path (links not followed) once the layer lies on the others."""
+        item = self.items.get(path)
+        if item is not None:
+            return item.entry
+        located = self.view.get(path)
+        return located.entry if located is not None else None
+
+    def resolve(self, path: bytes, follow_last: bool = True) -> bytes:
+        """The real path of a name. What does not exist is kept as it is written."""
+        waiting = [part for part in path.split(b"/") if part not in (b"", b".")][::-1]
+        real: list[bytes] = []
+        links = 0
+        while waiting:
+            part = waiting.pop()
+            if part == b"..":
+                del real[-1:]
+                continue
+            entry = self.look(b"/".join((*real, part)))
+            if entry is None or entry.kind is not Kind.SYMLINK or not (waiting or follow_last):
+                real.append(part)
+                continue
+            links += 1
+            if links > _MAX_LINKS:
+                raise BuildfileError(f"too many symlinks on the way to {_shown(path)}", span=self.span)
+            if entry.link.startswith(b"/"):
+                real.clear()
+            waiting += [step for step in entry.link.split(b"/") if step not in (b"", b".")][::-1]
+        return b"/".join(real)
+
+    def is_directory(self, path: bytes) -> bool:
+        """Whether the real path `path` is a directory now."""
+        entry = self.look(path)
+        return path == b"" or (entry is not None and entry.kind is Kind.DIR)
+
+    def make_parents(self, path: bytes) -> None:
+        """Make the directories above `path` that are missing. Raises BuildfileError where a file is in the way."""
+        parts = path.split(b"/")[:-1]
+        for length in range(1, len(parts) + 1):
+            self.make_directory(b"/".join(parts[:length]))
+
+    def make_directory(self, path: bytes) -> None:
+        """Make one directory unless it is there; its parent must be."""
+        entry = self.look(path)
+        if path == b"" or (entry is not None and entry.kind is Kind.DIR):
+            return
+        if entry is not None:
+            raise BuildfileError(
+                f"cannot make the directory {_shown(path)}: a {_noun(entry.kind)} is there", span=self.span
+            )
+        owner = self.attributes.owner or (0, 0)
+        made = Entry(path, Kind.DIR, 0o755, *owner, mtime_ns=self.attributes.made_mtime_ns)
+        self.items[path] = Item(made, None)
+
+    def put_directory(self, path: bytes, source: Entry) -> None:
+        """A directory of the source at the real path `path`: made, or given the source's mode and owner."""
+        old = self.look(path)
+        if old is not None and old.kind is not Kind.DIR:
+            raise BuildfileError(
+                f"cannot copy a directory to {_shown(path)}: a {_noun(old.kind)} is there", span=self.span
+            )
+        if path == b"":
+            return
+        new = self.attributes.applied(source._replace(path=path))
+        if old is None or (old.mode, old.uid, old.gid, old.xattrs) != (new.mode, new.uid, new.gid, new.xattrs):
+            self.items[path] = Item(new, None)
+
+    def put_file(self, path: bytes, source: Entry, content: Content) -> None:
+        """Anything that is not a directory at the real path `path`."""
+        old = self.look(path)
+        if path == b"" or (old is not None and old.kind is Kind.DIR):
+            raise BuildfileError(
+                f"cannot copy a {_noun(source.kind)} to {_shown(path)}: a directory is there", span=self.span
+            )
+        self.items[path] = Item(self.attributes.applied(source._replace(path=path)), content)
+
+    def sorted_items(self) -> list[Item]:
+        """The layer's entries in the order in which they are packed."""
+        return [self.items[path] for path in sorted(self.items)]
+
+
+def _shown(path: bytes) -> str:
+    return "/" + path.decode("utf-8", "backslashreplace")
+
+
+def _noun(kind: Kind) -> str:
+    return {Kind.FILE: "file", Kind.HARDLINK: "file", Kind.SYMLINK: "symlink", Kind.DIR: "directory"}.get(
+        kind, "special file"
+    )

@@ -1,0 +1,156 @@
+"""Run: a RUN step over the snapshots of its stack, its output to people, its changes to a layer."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from collections.abc import Mapping
+from pathlib import Path
+
+from builder.errors import StepFailed
+from builder.stages.commit import commit_upper
+from builder.stages.hands import Hands
+from builder.stages.mounts import Mounted, mounted
+from builder.stages.unpack import tree_of
+from builder.stages.users import account_of
+from builder.tree.accounts import Account
+from builder.values.crossing import FileMount, NetworkMode, Ran, RunJob, StepMount, StepSpec, Tree
+from builder.values.event import StepId, StepOutput
+from builder.values.image import Layer
+from builder.values.stack import Stack
+from builder.values.step import RunStep
+
+DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+HOSTNAME = "buildkitsandbox"
+_TAIL_LINES = 12
+_TAIL_BYTES = 16 << 10
+
+
+def run_step(step: RunStep, step_id: StepId, stack: Stack, built: Mapping[int, Stack], hands: Hands) -> Layer | None:
+    """Run the command and commit what it changed. Raises StepFailed at the step's place."""
+    tree = tree_of(stack, hands)
+    account = account_of(step.user, stack, hands.layers, step.span)
+    scratch = hands.store.snapshots.scratch()
+    try:
+        with mounted(step, built, scratch, hands) as mounts:
+            upper = scratch / "fs"
+            upper.mkdir()
+            spec = _spec(step, tree, account, (upper, scratch / "work"), mounts, hands)
+            output = _Output(step_id, hands)
+            status = output.collect(spec, mounts.fds)
+        if status:
+            raise _failure(step, status, output)
+        return commit_upper(upper, tree, stack, hands)
+    finally:
+        hands.store.snapshots.discard(scratch)
+
+
+class _Output:
+    """A step's output on its way to people; the last lines are kept for the error message."""
+
+    def __init__(self, step_id: StepId, hands: Hands) -> None:
+        self._step_id = step_id
+        self._hands = hands
+        self._tail: deque[bytes] = deque()
+        self._tail_bytes = 0
+
+    def collect(self, spec: StepSpec, fds: tuple[int, ...]) -> int:
+        """Run the step and return its status once its output has ended."""
+        read_end, write_end = os.pipe2(os.O_CLOEXEC)
+        reader = threading.Thread(target=self._read, args=(read_end,), daemon=True)
+        reader.start()
+        try:
+            return self._hands.door.call(RunJob(spec), Ran, (write_end, *fds)).status
+        finally:
+            os.close(write_end)
+            reader.join(timeout=5)
+
+    def _read(self, fd: int) -> None:
+        with os.fdopen(fd, "rb", buffering=0) as pipe:
+            while data := pipe.read(64 << 10):
+                self._hands.emit(StepOutput(self._step_id, data))
+                self._tail.append(data)
+                self._tail_bytes += len(data)
+                while self._tail_bytes - len(self._tail[0]) >= _TAIL_BYTES:
+                    self._tail_bytes -= len(self._tail.popleft())
+
+    def tail(self) -> tuple[str, ...]:
+        """The last lines."""
+        text = b"".join(self._tail)[-_TAIL_BYTES:].decode("utf-8", "backslashreplace")
+        return tuple(text.splitlines()[-_TAIL_LINES:])
+
+
+def _spec(
+    step: RunStep,
+    tree: Tree,
+    account: Account,
+    places: tuple[Path, Path],
+    mounts: Mounted,
+    hands: Hands,
+) -> StepSpec:
+    request = hands.request
+    network = NetworkMode.NONE if step.network == "none" else NetworkMode.HOST
+    scripts = _script_mounts(step, mounts, account)
+    return StepSpec(
+        argv=step.argv,
+        env=_environment(step, account, mounts),
+        cwd=step.cwd,
+        uid=account.uid,
+        gid=account.gid,
+        groups=account.groups,
+        root=tree,
+        upper=str(places[0]),
+        work=str(places[1]),
+        network=network,
+        hostname=HOSTNAME,
+        hosts=_hosts(request.add_hosts),
+        resolv_conf=_resolv_conf(),
+        mounts=(*mounts.mounts, *scripts),
+        rlimits=tuple((limit.name, limit.soft, limit.hard) for limit in request.ulimits),
+        memory_bytes=request.memory_bytes,
+        insecure=step.insecure,
+    )
+
+
+def _script_mounts(step: RunStep, mounts: Mounted, account: Account) -> tuple[StepMount, ...]:
+    return tuple(
+        FileMount(mounts.add_file(script.content), f"/dev/pipes/{script.name}", 0o555, account.uid, account.gid)
+        for script in step.scripts
+    )
+
+
+def _environment(step: RunStep, account: Account, mounts: Mounted) -> tuple[tuple[str, str], ...]:
+    """What the command sees: the image's and ARGs' variables, and the few that every command expects."""
+    names = {name for name, _ in step.env}
+    defaults = (("PATH", DEFAULT_PATH), ("HOME", account.home or "/"), ("HOSTNAME", HOSTNAME))
+    env = [pair for pair in (*defaults, *step.hidden_env) if pair[0] not in names]
+    return (*env, *step.env, *mounts.env)
+
+
+def _hosts(extra: tuple[tuple[str, str], ...]) -> str:
+    lines = ["127.0.0.1\tlocalhost " + HOSTNAME, "::1\tlocalhost ip6-localhost ip6-loopback"]
+    lines += [f"{address}\t{name}" for name, address in extra]
+    return "\n".join(lines) + "\n"
+
+
+def _resolv_conf() -> str:
+    """The host's, as the step shares its network."""
+    try:
+        with open("/etc/resolv.conf", encoding="utf-8", errors="replace") as file:
+            return file.read(1 << 16)
+    except OSError:
+        return ""
+
+
+def _failure(step: RunStep, status: int, output: _Output) -> StepFailed:
+    text = f"the command ended with exit code {status}"
+    hint = None
+    if status > 128:
+        text = f"the command was ended by signal {status - 128} (exit code {status})"
+        hint = "signal 9 often means that there was not enough memory" if status == 137 else None
+    elif status == 127:
+        hint = "127: the program was not found in the image; check PATH, the shell, and the base's architecture"
+    elif status == 126:
+        hint = "126: the program was found, but it cannot be executed"
+    return StepFailed(text, span=step.span, hint=hint, command=" ".join(step.argv), status=status, tail=output.tail())

@@ -1,0 +1,167 @@
+"""Selecting: which files the sources of a COPY or ADD name. Nothing is placed or read here.
+
+Source: the Dockerfile reference, COPY (wildcards by Go's filepath.Match, `**`, --parents with its `/./` pivot,
+--exclude), and BuildKit's behaviour for what the text leaves open.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from builder.errors import BuildfileError, ContextError, PybuildError
+from builder.lang.glob import compile_glob, has_magic
+from builder.lang.ignore import IgnoreRules
+from builder.source import Span
+from builder.stages.source_tree import SourceTree, real_path, walk
+from builder.values.entry import Entry, Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Picked:
+    """One source: a file or directory. `name` is its path below the destination where that is a directory.
+
+    `below` are a directory's contents as (path inside it, entry). `through` are the directories that --parents makes
+    on the way, as (path below the destination, entry).
+    """
+
+    entry: Entry
+    name: bytes
+    below: tuple[tuple[bytes, Entry], ...] = ()
+    through: tuple[tuple[bytes, Entry], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What to select with: --parents and --exclude of the instruction, and its place."""
+
+    parents: bool
+    excludes: tuple[str, ...]
+    span: Span
+
+
+def select(tree: SourceTree, source: str, how: Selection) -> list[Picked]:
+    """What one source word names; a wildcard may name nothing. Raises ContextError at the instruction's place."""
+    rules = _rules(how)
+    try:
+        head, tail = _split_pivot(source) if how.parents else ("", source)
+        prefix = _clean(head)
+        if not has_magic(source):
+            return [_one(tree, _joined(prefix, _clean(tail)), prefix, how, rules)]
+        matches = _glob(tree, prefix, [part for part in tail.split("/") if part not in ("", ".")])
+        return [_one(tree, path, prefix, how, rules) for path in matches if not _is_excluded(path, rules)]
+    except PybuildError as error:
+        raise error.at(how.span) from None
+
+
+def _rules(how: Selection) -> IgnoreRules | None:
+    return IgnoreRules.parse("\n".join(how.excludes), "--exclude") if how.excludes else None
+
+
+def _is_excluded(path: bytes, rules: IgnoreRules | None) -> bool:
+    return rules is not None and rules.excludes(os.fsdecode(path))
+
+
+def _split_pivot(source: str) -> tuple[str, str]:
+    """Around `/./`: what is before it is not repeated below the destination."""
+    head, pivot, tail = source.partition("/./")
+    return (head, tail) if pivot else ("", source)
+
+
+def _clean(path: str) -> bytes:
+    """A source path without `.`, `..` (which stop at the root) and empty parts."""
+    parts: list[str] = []
+    for part in path.split("/"):
+        if part == "..":
+            del parts[-1:]
+        elif part not in ("", "."):
+            parts.append(part)
+    return os.fsencode("/".join(parts))
+
+
+def _joined(head: bytes, tail: bytes) -> bytes:
+    return head + b"/" + tail if head and tail else head or tail
+
+
+def _one(tree: SourceTree, path: bytes, prefix: bytes, how: Selection, rules: IgnoreRules | None) -> Picked:
+    real = real_path(tree, path)
+    entry = None if real is None else tree.look(real)
+    if real is None or entry is None:
+        raise ContextError(f'"/{os.fsdecode(path)}" not found in {tree.title}', hint=tree.missing_hint(path))
+    if entry.kind in (Kind.CHAR, Kind.BLOCK, Kind.SOCKET):
+        raise ContextError(f'"/{os.fsdecode(path)}" in {tree.title} is a device or socket, which no layer holds')
+    below = tuple(_below(tree, real, rules)) if entry.kind is Kind.DIR else ()
+    if not how.parents:
+        return Picked(entry, path.rpartition(b"/")[2], below)
+    name = path[len(prefix) :].lstrip(b"/")
+    return Picked(entry, name, below, tuple(_through(tree, prefix, name)))
+
+
+def _below(tree: SourceTree, top: bytes, rules: IgnoreRules | None) -> Iterator[tuple[bytes, Entry]]:
+    cut = len(top) + 1 if top else 0
+    for entry in walk(tree, top):
+        if entry.kind in (Kind.CHAR, Kind.BLOCK, Kind.SOCKET):
+            continue
+        inside = entry.path[cut:]
+        if not _is_excluded(inside, rules):
+            yield inside, entry
+
+
+def _through(tree: SourceTree, prefix: bytes, name: bytes) -> Iterator[tuple[bytes, Entry]]:
+    parts = name.split(b"/")[:-1]
+    for length in range(1, len(parts) + 1):
+        inside = b"/".join(parts[:length])
+        real = real_path(tree, _joined(prefix, inside))
+        entry = None if real is None else tree.look(real)
+        if entry is not None and entry.kind is Kind.DIR:
+            yield inside, entry
+
+
+def _glob(tree: SourceTree, prefix: bytes, parts: list[str]) -> list[bytes]:
+    """The paths that a pattern matches, sorted. Each part of the pattern is matched against one directory's names."""
+    found = {prefix}
+    for number, part in enumerate(parts):
+        is_last = number == len(parts) - 1
+        if part == "**":
+            found = {path for start in found for path in _at_any_depth(tree, start, is_last)}
+        elif part == "..":
+            found = {path.rpartition(b"/")[0] for path in found}
+        elif has_magic(part):
+            found = {path for start in found for path in _matching(tree, start, part)}
+        else:
+            found = {_joined(start, os.fsencode(part)) for start in found}
+            found = {path for path in found if real_path(tree, path) is not None}
+    return sorted(path for path in found if path)
+
+
+def _matching(tree: SourceTree, start: bytes, part: str) -> Iterator[bytes]:
+    real = real_path(tree, start)
+    if real is None:
+        return
+    glob = compile_glob(part)
+    for name in tree.names(real):
+        if glob.matches(os.fsdecode(name)):
+            yield _joined(start, name)
+
+
+def _at_any_depth(tree: SourceTree, start: bytes, with_files: bool) -> Iterator[bytes]:
+    real = real_path(tree, start)
+    if real is None:
+        return
+    if not with_files:
+        yield start
+    cut = len(real) + 1 if real else 0
+    for entry in walk(tree, real):
+        if entry.kind is Kind.DIR or with_files:
+            yield _joined(start, entry.path[cut:])
+
+
+def need_directory(sources: int, destination: str, span: Span) -> None:
+    """Several sources need a destination that is a directory. Raises BuildfileError."""
+    if sources > 1 and not destination.endswith("/"):
+        raise BuildfileError(
+            f"more than one source is copied to {destination}: it must be a directory and end with a slash",
+            span=span,
+            hint=f"write {destination}/",
+        )

@@ -1,0 +1,229 @@
+"""Where files to copy come from, as one interface: the build context, a named directory, a stage, an image.
+
+Paths are bytes relative to the tree's root, as in Entry. Nothing a path says leads out of the tree.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from builder.errors import ContextError
+from builder.lang.ignore import IgnoreRules
+from builder.stages.layers import Layers
+from builder.tree.fingerprint import Fingerprints
+from builder.tree.safe import Root, Walk, shown
+from builder.tree.scan import Scanned, list_directory
+from builder.tree.view import Located
+from builder.values.entry import Entry, Kind
+from builder.values.stack import Stack
+
+Opener = Callable[[], int]
+_MAX_LINKS = 40
+
+
+class SourceTree(Protocol):
+    """A tree that COPY and bind mounts take from."""
+
+    @property
+    def title(self) -> str:
+        """What people call it, for "not found in …"."""
+
+    def look(self, path: bytes) -> Entry | None:
+        """What is at this very path, or None where there is nothing or an ignore file hides it."""
+
+    def names(self, path: bytes) -> Sequence[bytes]:
+        """The sorted names in a directory, without what is hidden."""
+
+    def digests(self, entries: Sequence[Entry]) -> list[str]:
+        """The sha256 (hex) of the content of each of these files."""
+
+    def openers(self, entries: Sequence[Entry]) -> list[Opener]:
+        """For each of these files a function that opens its content; an fd positioned at its start."""
+
+    def missing_hint(self, path: bytes) -> str | None:
+        """Why there might be nothing at this path."""
+
+
+def real_path(tree: SourceTree, path: bytes, follow_last: bool = True) -> bytes | None:
+    """The path with links followed inside the tree; None where there is nothing. Raises ContextError for a loop."""
+    waiting = path.split(b"/")[::-1]
+    real: list[bytes] = []
+    links = 0
+    while waiting:
+        part = waiting.pop()
+        if part in (b"", b"."):
+            continue
+        if part == b"..":
+            del real[-1:]
+            continue
+        entry = tree.look(b"/".join((*real, part)))
+        if entry is None:
+            return None
+        if entry.kind is Kind.SYMLINK and (waiting or follow_last):
+            links += 1
+            if links > _MAX_LINKS:
+                raise ContextError(f"too many symlinks on the way to {shown(path)} in {tree.title}")
+            if entry.link.startswith(b"/"):
+                real.clear()
+            waiting += entry.link.split(b"/")[::-1]
+            continue
+        if waiting and entry.kind is not Kind.DIR:
+            return None
+        real.append(part)
+    return b"/".join(real)
+
+
+def walk(tree: SourceTree, top: bytes) -> Iterator[Entry]:
+    """Everything below the directory `top`, depth first, names sorted; `top` itself is left out."""
+    waiting = [top]
+    while waiting:
+        path = waiting.pop()
+        if path != top:
+            entry = tree.look(path)
+            if entry is None:
+                continue
+            yield entry
+            if entry.kind is not Kind.DIR:
+                continue
+        prefix = path + b"/" if path else b""
+        waiting += [prefix + name for name in reversed(tree.names(path))]
+
+
+class HostTree:
+    """A directory of the host without what its ignore rules exclude. Listed as far as it is asked for."""
+
+    def __init__(self, root: Root, rules: IgnoreRules, fingerprints: Fingerprints, title: str) -> None:
+        self.title = title
+        self._root = root
+        self._rules = rules
+        self._fingerprints = fingerprints
+        self._listed: dict[bytes, dict[bytes, Scanned]] = {}
+        self._shown: dict[bytes, list[bytes]] = {}
+
+    def look(self, path: bytes) -> Entry | None:
+        if not path:
+            return Entry(b"", Kind.DIR, 0o755)
+        scanned = self._scanned(path)
+        if scanned is None or not self._visible(scanned.entry):
+            return None
+        return scanned.entry
+
+    def names(self, path: bytes) -> Sequence[bytes]:
+        found = self._shown.get(path)
+        if found is None:
+            prefix = path + b"/" if path else b""
+            rows = self._list(path)
+            found = [name for name in sorted(rows) if self._visible(rows[name].entry._replace(path=prefix + name))]
+            self._shown[path] = found
+        return found
+
+    def _scanned(self, path: bytes) -> Scanned | None:
+        parent, _, name = path.rpartition(b"/")
+        return self._list(parent).get(name)
+
+    def _list(self, path: bytes) -> dict[bytes, Scanned]:
+        rows = self._listed.get(path)
+        if rows is None:
+            rows = self._listed[path] = list_directory(self._root, path)
+        return rows
+
+    def _visible(self, entry: Entry) -> bool:
+        if not self._rules.patterns:
+            return True
+        text = os.fsdecode(entry.path)
+        if not self._rules.excludes(text):
+            return True
+        if entry.kind is not Kind.DIR or not self._rules.may_readmit_below(text):
+            return False
+        return self._shows_something(entry.path)
+
+    def _shows_something(self, top: bytes) -> bool:
+        """Whether something below an excluded directory is admitted again; then the directory shows too."""
+        waiting = [top]
+        while waiting:
+            path = waiting.pop()
+            for name, scanned in self._list(path).items():
+                child = path + b"/" + name
+                text = os.fsdecode(child)
+                if not self._rules.excludes(text):
+                    return True
+                if scanned.entry.kind is Kind.DIR and self._rules.may_readmit_below(text):
+                    waiting.append(child)
+        return False
+
+    def digests(self, entries: Sequence[Entry]) -> list[str]:
+        return [self._digest(entry) for entry in entries]
+
+    def _digest(self, entry: Entry) -> str:
+        scanned = self._scanned(entry.path)
+        if scanned is None:
+            raise ContextError(f"{shown(entry.path)} went away while it was read")
+        return self._fingerprints.digest_of(self._root, scanned)
+
+    def openers(self, entries: Sequence[Entry]) -> list[Opener]:
+        return [self._opener(entry.path) for entry in entries]
+
+    def _opener(self, path: bytes) -> Opener:
+        def open_file() -> int:
+            try:
+                return self._root.open_file(path, follow_last=False)
+            except OSError as error:
+                raise ContextError(f"cannot read {shown(path)} in {self.title}: {error.strerror}") from error
+
+        return open_file
+
+    def missing_hint(self, path: bytes) -> str | None:
+        if path and self._rules.patterns and self._root.exists(path):
+            return "it is there, but the ignore file excludes it"
+        return None
+
+
+class StackTree:
+    """The merged file system of a stack of layers, read from their indexes and blobs."""
+
+    def __init__(self, layers: Layers, stack: Stack, title: str) -> None:
+        self.title = title
+        self._layers = layers
+        self._stack = stack
+        self._view = layers.view(stack)
+
+    def look(self, path: bytes) -> Entry | None:
+        located = self._view.get(path)
+        return None if located is None else located.entry
+
+    def names(self, path: bytes) -> Sequence[bytes]:
+        return self._view.children(path)
+
+    def digests(self, entries: Sequence[Entry]) -> list[str]:
+        return [entry.digest for entry in entries]
+
+    def openers(self, entries: Sequence[Entry]) -> list[Opener]:
+        located = [self._located(entry) for entry in entries]
+        opener = self._layers.contents(self._stack, located)
+        return [opener(one) for one in located]
+
+    def _located(self, entry: Entry) -> Located:
+        located = self._view.get(entry.path)
+        if located is None:
+            raise ContextError(f"{shown(entry.path)} is not in {self.title}")
+        return located
+
+    def missing_hint(self, path: bytes) -> str | None:  # noqa: ARG002  the protocol's
+        return None
+
+
+def host_directory(path: Path, title: str) -> Root:
+    """A handle on a directory of the host. Raises ContextError where it is missing or unreadable."""
+    try:
+        return Root.open(path, Walk.NO_SYMLINKS)
+    except NotADirectoryError:
+        raise ContextError(
+            f"{title} {path} is not a directory", hint="give the directory that holds the files"
+        ) from None
+    except FileNotFoundError:
+        raise ContextError(f"{title} {path} does not exist") from None
+    except OSError as error:
+        raise ContextError(f"{title} {path} cannot be read: {error.strerror}") from None

@@ -1,0 +1,50 @@
+"""Unpack: a stack of layers becomes a stack of snapshot directories, those that are missing made by the worker."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from builder.stages.hands import Hands
+from builder.values.crossing import Tree, Unpacked, UnpackJob
+from builder.values.digest import ChainId
+from builder.values.event import Transfer
+from builder.values.image import Layer
+from builder.values.stack import Stack
+
+
+def tree_of(stack: Stack, hands: Hands) -> Tree:
+    """The stack's snapshots, uppermost first. Raises ImageError, StoreError, MachineError."""
+    lowers: tuple[str, ...] = ()
+    for layer, chain in zip(stack.layers, stack.chains(), strict=True):
+        found = hands.store.snapshots.find(chain)
+        if found is None:
+            found = _unpacked(layer, chain, lowers, hands)
+        lowers = (str(found), *lowers)
+    return Tree(lowers)
+
+
+def _unpacked(layer: Layer, chain: ChainId, lowers: tuple[str, ...], hands: Hands) -> Path:
+    held = hands.layers.ensure(layer)
+    descriptor = held.descriptor
+    with_index = not hands.store.layers.has_index(layer.diff_id)
+    index = hands.store.blobs.temporary() if with_index else None
+    scratch = hands.store.snapshots.scratch()
+    what = descriptor.digest.hex[:12]
+    hands.emit(Transfer("unpack", what, 0, descriptor.size))
+    try:
+        job = UnpackJob(
+            blob=str(hands.layers.blob_path(held)),
+            media_type=descriptor.media_type,
+            diff_id=str(layer.diff_id),
+            lowers=lowers,
+            target=str(scratch / "fs"),
+            index=str(index) if index is not None else "",
+        )
+        hands.door.call(job, Unpacked)
+    except BaseException:
+        hands.store.snapshots.discard(scratch)
+        raise
+    if index is not None:
+        hands.store.layers.adopt_index(index, layer.diff_id)
+    hands.emit(Transfer("unpack", what, descriptor.size, descriptor.size))
+    return hands.store.snapshots.publish(scratch, chain)

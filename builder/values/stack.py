@@ -1,0 +1,37 @@
+"""A file system as the layers that make it up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from builder.values.digest import EMPTY_CHAIN, ChainId
+from builder.values.image import Layer
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """Layers, bottom first, and the identity of the whole."""
+
+    layers: tuple[Layer, ...] = ()
+    chain: ChainId = EMPTY_CHAIN
+
+    @classmethod
+    def of(cls, layers: tuple[Layer, ...]) -> Stack:
+        """The stack of these layers, bottom first."""
+        stack = cls()
+        for layer in layers:
+            stack = stack.pushed(layer)
+        return stack
+
+    def pushed(self, layer: Layer) -> Stack:
+        """This stack with one more layer on top."""
+        return Stack((*self.layers, layer), self.chain.extended(layer.diff_id))
+
+    def chains(self) -> tuple[ChainId, ...]:
+        """The identity after each layer, bottom first."""
+        found = []
+        chain = EMPTY_CHAIN
+        for layer in self.layers:
+            chain = chain.extended(layer.diff_id)
+            found.append(chain)
+        return tuple(found)
