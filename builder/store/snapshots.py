@@ -60,8 +60,7 @@ class Snapshots:
                 if name != tree.name:
                     self._session.to_trash(scratch / name)
             os.rename(tree, scratch / _TREE)
-            state: dict[str, files.JsonValue] = {"version": SNAPSHOT_VERSION, "boot": self._boot}
-            files.write_file(scratch / "state", files.encode(state))
+            files.write_file(scratch / "state", _state(self._boot))
         return self._publish(scratch, chain)
 
     def _publish(self, scratch: Path, chain: ChainId) -> Path:
@@ -81,6 +80,28 @@ class Snapshots:
                     self._session.to_trash(wrapper)
         raise StoreError(f"cannot keep snapshot {chain}: its place keeps being taken")
 
+    def settle(self) -> int:
+        """Put all trees on the disk, so that they outlive a crash of the machine; how many were not there yet.
+
+        Takes as long as the disk needs (syncfs(2)): for idle moments, not for the way of a build. Raises StoreError.
+        """
+        from builder.kernel.syscalls import syncfs
+
+        with files.plain_errors("cannot sync the snapshots"):
+            names = sorted(os.listdir(self._directory))
+            unsettled = [name for name in names if self._boot_of(self._directory / name) == self._boot]
+            if unsettled:
+                fd = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+                try:
+                    syncfs(fd)
+                finally:
+                    os.close(fd)
+            for name in unsettled:
+                temporary = self._session.temporary()
+                files.write_file(temporary, _state(_SETTLED))
+                os.rename(temporary, self._directory / name / "state")
+        return len(unsettled)
+
     def discard(self, directory: Path) -> None:
         """Move a scratch, or a tree that proved bad (as `find` gave it), to the trash. Raises StoreError."""
         inside = directory.parent.parent == self._directory or self._session.owns(directory.parent)
@@ -98,6 +119,10 @@ class Snapshots:
             state = files.read_record(wrapper / "state", SNAPSHOT_VERSION)
         boot = state.get("boot") if state is not None else None
         return boot if isinstance(boot, str) else ""
+
+
+def _state(boot: str) -> bytes:
+    return files.encode({"version": SNAPSHOT_VERSION, "boot": boot})
 
 
 def _boot_id() -> str:

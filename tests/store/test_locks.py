@@ -1,0 +1,83 @@
+"""Locks between processes and threads."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from builder.store import locks
+
+_HOLDER = """
+import sys, time
+from pathlib import Path
+from builder.store import locks
+lock = locks.exclusive(Path(sys.argv[1]))
+print("held", flush=True)
+time.sleep(60)
+"""
+
+
+def test_exclusive_excludes(tmp_path: Path) -> None:
+    """While one holds a lock alone, nobody else gets it, in the same process too."""
+    with locks.exclusive(tmp_path / "l"):
+        assert locks.try_exclusive(tmp_path / "l") is None
+    again = locks.try_exclusive(tmp_path / "l")
+    assert again is not None
+    again.release()
+    again.release()
+
+
+def test_shared_is_shared(tmp_path: Path) -> None:
+    """Several may share a lock; then nobody gets it alone."""
+    with locks.shared(tmp_path / "l"), locks.shared(tmp_path / "l"):
+        assert locks.try_exclusive(tmp_path / "l") is None
+
+
+def test_waits_for_the_holder(tmp_path: Path) -> None:
+    """Who comes second gets the lock after the first has released it."""
+    order = []
+    first = locks.exclusive(tmp_path / "l")
+
+    def second() -> None:
+        with locks.exclusive(tmp_path / "l"):
+            order.append("second")
+
+    thread = threading.Thread(target=second)
+    thread.start()
+    time.sleep(0.05)
+    order.append("first")
+    first.release()
+    thread.join(10)
+    assert order == ["first", "second"]
+
+
+def test_waiting_can_be_ended(tmp_path: Path) -> None:
+    """An exception of the waiting callback ends the wait."""
+
+    def give_up() -> None:
+        raise KeyboardInterrupt
+
+    with locks.exclusive(tmp_path / "l"), pytest.raises(KeyboardInterrupt):
+        locks.shared(tmp_path / "l", give_up)
+
+
+def test_killed_holder_leaves_no_lock(tmp_path: Path) -> None:
+    """kill -9 of the holder frees the lock."""
+    holder = subprocess.Popen([sys.executable, "-c", _HOLDER, str(tmp_path / "l")], stdout=subprocess.PIPE)
+    assert holder.stdout is not None and holder.stdout.readline() == b"held\n"
+    assert locks.try_exclusive(tmp_path / "l") is None
+    holder.kill()
+    holder.wait()
+    holder.stdout.close()
+    assert locks.try_exclusive(tmp_path / "l") is not None
+
+
+def test_missing_directory_is_an_oserror(tmp_path: Path) -> None:
+    """A lock file that cannot be made raises the system's error."""
+    with pytest.raises(FileNotFoundError):
+        locks.shared(tmp_path / "no" / "l")
