@@ -1,0 +1,56 @@
+"""Runs a test's function as root of a fresh user and mount namespace, in a process of its own.
+
+`run(function, directory)` calls `function(directory)` there and gives back what it returned (anything JSON can hold).
+What it left in the directory is removed before the namespace ends, because some of it belongs to sub-ids. As real root
+only the mount namespace is new.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+_REPOSITORY = Path(__file__).parents[2]
+
+
+def run(function: Callable[..., Any], directory: Path, *arguments: Any) -> Any:
+    """The JSON value that `function(directory / "inside", *arguments)` returned in there; fails where it raised."""
+    unshare = ["unshare", "--mount", "--propagation", "private"]
+    if os.getuid() != 0:
+        unshare += ["--user", "--map-root-user", "--map-auto"]
+    call = json.dumps([function.__module__, function.__qualname__, str(directory / "inside"), arguments])
+    done = subprocess.run(
+        [*unshare, "--", sys.executable, "-m", "tests.tree.inside", call],
+        cwd=_REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode and done.stderr.startswith("unshare: ") and "CI" not in os.environ:
+        pytest.skip(f"no user namespaces for us here: {done.stderr.strip()}")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def _main() -> None:
+    module, name, directory, arguments = json.loads(sys.argv[1])
+    function = getattr(importlib.import_module(module), name)
+    os.mkdir(directory)
+    try:
+        result = function(Path(directory), *arguments)
+    finally:
+        shutil.rmtree(directory)
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    _main()
