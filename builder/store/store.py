@@ -147,16 +147,21 @@ def _check_version(path: Path) -> None:
 
 def _make_folders(root: Path) -> None:
     if not os.path.isdir(root):
-        os.makedirs(root, 0o700)
-        os.chmod(root, 0o700)
+        os.makedirs(root.parent, exist_ok=True)
+        _make_unless_there(root)
     area = root / _AREA
     if not os.path.isdir(area):
         _refuse_strangers(root)
     for directory in (area, root / "blobs", root / "blobs" / "sha256", *(area / name for name in _FOLDERS)):
-        try:
-            make_private(directory)
-        except FileExistsError:
-            pass
+        _make_unless_there(directory)
+
+
+def _make_unless_there(directory: Path) -> None:
+    try:
+        make_private(directory)
+    except FileExistsError:  # another process may be making the same store
+        if not os.path.isdir(directory):
+            raise
 
 
 def _refuse_strangers(root: Path) -> None:

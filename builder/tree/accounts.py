@@ -31,7 +31,7 @@ def resolve_user(text: str, passwd: bytes, group: bytes) -> Account:
     """Who `USER text` is: `name`, `uid`, `name:group`, `uid:gid` and mixtures; "" is root.
 
     Without a group it is the user's own, and the groups that list the user come with it; a number that no line names
-    has group 0. With a group there are no others. `root` needs no line. Raises BuildfileError for any other name that is
+    has group 0. With a group there are no others. `root` needs no line. Raises BuildfileError for another name that is
     in neither file.
     """
     user, colon, group_text = text.partition(":")
