@@ -58,7 +58,7 @@ def may_lead_to(source: str, target: str) -> bool:
 
 
 def may_give_token(registry: str, realm: str) -> bool:
-    """Whether a token service that a challenge names is asked: by https, or on the registry itself; loopback's for its own."""
+    """Whether a challenge's token service is asked: by https, or on the registry itself; loopback's for loopback."""
     scheme, host, _ = origin(realm)
     if is_loopback(host):
         return is_loopback(origin(registry)[1])

@@ -12,13 +12,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
 from builder.errors import ImageError, StoreError
 from builder.oci.document import MAX_DOCUMENT_BYTES, canonical, parse_document
 from builder.oci.manifest import read_index, write_index
 from builder.oci.place import place_blob, replace_file
 from builder.oci.select import select
-from builder.oci.source import Documents, Progress, load_image
+from builder.oci.source import Documents, Progress, load_image, named
 from builder.oci.verify import chunks_of, open_regular, verified_bytes, write_error, write_verified
 from builder.values.digest import Digest
 from builder.values.image import Descriptor, Image
@@ -32,23 +33,29 @@ LAYOUT_FILE = canonical({"imageLayoutVersion": "1.0.0"})
 BlobPath = Callable[[Digest], Path]
 
 
-class LayoutSource:
-    """An image of an OCI layout in the directory `path`, by its tag (or full name), or the only one."""
+class LayoutFiles(Protocol):
+    """The files of a layout, wherever they lie."""
 
-    def __init__(self, path: Path, tag: str | None) -> None:
-        self._path = path
+    def small(self, name: str) -> bytes:
+        """`oci-layout` or `index.json`. Raises ImageError."""
+
+    def blob(self, digest: Digest) -> Iterator[bytes]:
+        """A blob in pieces, not verified yet. Raises ImageError when it is missing."""
+
+
+class LayoutReader:
+    """An image of a layout: by its tag, full name or digest, or the only one (or the one tagged latest)."""
+
+    def __init__(self, name: str, tag: str | None, files: LayoutFiles) -> None:
+        self.name = name
         self._tag = tag
+        self._files = files
         self._documents = Documents()
-        self.name = f"oci:{path}" + (f":{tag}" if tag else "")
 
     def load(self, platform: Platform) -> Image:
         """The image for `platform`. Raises ImageError."""
-        if not self._path.is_dir():
-            raise ImageError(
-                f"{self.name}: {self._path} is not a directory", hint="an archive is named oci-archive:FILE"
-            )
-        check_layout(self.name, self._small_file("oci-layout"))
-        root = select(self.name, read_index(self._small_file("index.json")), self._tag, platform)
+        check_layout(self.name, self._files.small("oci-layout"))
+        root = select(self.name, read_index(self._files.small("index.json")), self._tag, platform)
         return load_image(self.name, root, self._documents.reader(self._read), platform)
 
     def documents(self, image: Image) -> Iterable[tuple[Digest, bytes]]:
@@ -56,20 +63,39 @@ class LayoutSource:
         return self._documents.of(image)
 
     def fetch(self, layer: Descriptor, into: Path, progress: Progress) -> None:
-        """Copy a layer's blob to `into`, verified. Raises ImageError."""
-        with open_regular(self._blob(layer.digest), f"{self.name}: blob {layer.digest}") as file:
-            write_verified(layer, chunks_of(file), into, progress)
+        """Copy a layer's blob to `into`, verified. Raises ImageError, StoreError."""
+        try:
+            write_verified(layer, self._files.blob(layer.digest), into, progress)
+        except ImageError as error:
+            raise named(error, self.name) from error
 
     def _read(self, descriptor: Descriptor) -> bytes:
-        with open_regular(self._blob(descriptor.digest), f"blob {descriptor.digest}") as file:
-            return verified_bytes(descriptor, chunks_of(file))
+        return verified_bytes(descriptor, self._files.blob(descriptor.digest))
 
-    def _blob(self, digest: Digest) -> Path:
-        return self._path / "blobs" / "sha256" / digest.hex
 
-    def _small_file(self, name: str) -> bytes:
-        with open_regular(self._path / name, f"{self.name} is not an OCI layout: {name}") as file:
+class LayoutSource(LayoutReader):
+    """An image of an OCI layout in the directory `path`."""
+
+    def __init__(self, path: Path, tag: str | None) -> None:
+        name = f"oci:{path}" + (f":{tag}" if tag else "")
+        super().__init__(name, tag, _Directory(path, name))
+
+
+class _Directory:
+    def __init__(self, path: Path, name: str) -> None:
+        self._path = path
+        self._name = name
+
+    def small(self, name: str) -> bytes:
+        if not self._path.is_dir():
+            what = "is not a directory" if self._path.exists() else "does not exist"
+            raise ImageError(f"{self._name}: {self._path} {what}", hint="an archive is named oci-archive:FILE")
+        with open_regular(self._path / name, f"{self._name} is not an OCI layout: {name}") as file:
             return b"".join(chunks_of(file, MAX_DOCUMENT_BYTES + 1))
+
+    def blob(self, digest: Digest) -> Iterator[bytes]:
+        with open_regular(self._path / "blobs" / "sha256" / digest.hex, f"blob {digest}") as file:
+            yield from chunks_of(file)
 
 
 def check_layout(name: str, data: bytes) -> None:

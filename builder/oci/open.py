@@ -9,6 +9,7 @@ from pathlib import Path
 from builder.errors import ImageError
 from builder.oci.hosts import NO_PROXIES
 from builder.oci.layout import LayoutSource
+from builder.oci.scratch import Temporary
 from builder.oci.source import ImageSource
 from builder.values.reference import Reference
 
@@ -21,14 +22,14 @@ class Surroundings:
     `directory`; `proxies` are HTTP_PROXY and its kind, by any of their names.
     """
 
-    temporary: Callable[[], Path] | None
+    temporary: Temporary | None
     directory: Path
     proxies: Mapping[str, str]
 
 
 def open_source(
     text: str,
-    temporary: Callable[[], Path] | None = None,
+    temporary: Temporary | None = None,
     *,
     directory: Path = Path(),
     proxies: Mapping[str, str] = NO_PROXIES,
