@@ -10,7 +10,7 @@ from pathlib import Path
 from builder.commands.caller import Caller
 from builder.errors import ImageError, PybuildError
 from builder.oci.manifest import MAX_DOCUMENT_BYTES
-from builder.oci.open import Surroundings, open_source
+from builder.oci.open import open_source
 from builder.oci.source import load_image
 from builder.store import Store
 from builder.values.digest import Digest
@@ -25,7 +25,7 @@ _DIGEST = re.compile(r"(?:sha256:)?([0-9a-f]{6,64})\Z")
 def find_image(text: str, root: Path, caller: Caller) -> tuple[str, Image]:
     """The image and the name to call it by. Raises ImageError, or StoreError for a store that cannot be read."""
     if text.startswith(TRANSPORTS):
-        source = open_source(text, Surroundings(directory=caller.directory))
+        source = open_source(text, directory=caller.directory)
         return source.name, source.load(_host_platform())
     if not root.is_dir():
         raise _missing(text, [])

@@ -60,7 +60,7 @@ class PlainReporter:
                 return [self._mask.text(phrases.headline(step, f"CACHED {title}"))]
             case StepOutput(step, data):
                 cutter = self._cutters.setdefault(step, LineCutter(self._mask))
-                return [f"{phrases.label(step)} | {line}" for line in cutter.feed(data)]
+                return _prefixed(step, cutter.feed(data))
             case StepFinished(step, seconds):
                 return [*self._rest(step), f"{phrases.label(step)} done in {human_seconds(seconds)}"]
             case Transfer():
@@ -74,7 +74,7 @@ class PlainReporter:
 
     def _rest(self, step: StepId) -> list[str]:
         cutter = self._cutters.pop(step, None)
-        return [f"{phrases.label(step)} | {line}" for line in cutter.flush()] if cutter else []
+        return _prefixed(step, cutter.flush()) if cutter else []
 
     def _transfer(self, event: Transfer) -> list[str]:
         key, now = (event.verb, event.what), self._clock()
@@ -94,3 +94,8 @@ class PlainReporter:
             self._stream.flush()
         except (OSError, ValueError):
             self._gone = True  # a closed pipe, a full disk: the image matters more than its log
+
+
+def _prefixed(step: StepId, lines: list[str]) -> list[str]:
+    prefix = f"{phrases.label(step)} |"
+    return [f"{prefix} {line}" if line else prefix for line in lines]

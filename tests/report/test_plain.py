@@ -1,0 +1,100 @@
+"""Plain progress."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import threading
+from pathlib import Path
+
+import pytest
+
+from builder.report import Mode, open_reporter
+from builder.report.mask import NOTHING, Mask
+from builder.report.plain import PlainReporter
+from builder.values.event import Note, StepId, StepOutput, StepStarted, Transfer
+from tests.report.recorded import cases, read_events
+
+STEP = StepId("build", 1, 2)
+
+
+@pytest.mark.parametrize("case", cases("events"), ids=lambda case: case.name)
+def test_golden(case: Path) -> None:
+    """The events of a case give exactly the lines of its plain.txt."""
+    stream = io.StringIO()
+    reporter = open_reporter(Mode.PLAIN, stream)
+    for event in read_events(case / "events.jsonl"):
+        reporter.handle(event)
+    reporter.close()
+    assert stream.getvalue() == (case / "plain.txt").read_text(encoding="utf-8")
+
+
+def test_each_event_is_seen_at_once() -> None:
+    """Lines are flushed as they are written, through a buffered stream too."""
+    raw = io.BytesIO()
+    reporter = PlainReporter(io.TextIOWrapper(io.BufferedWriter(raw, 1 << 20)), NOTHING)
+    reporter.handle(StepStarted(STEP, "RUN make", None))
+    assert raw.getvalue() == b"[build 1/2] RUN make\n"
+
+
+def test_any_locale_will_do() -> None:
+    """On a stream that knows only ASCII other characters are written out."""
+    raw = io.BytesIO()
+    stream = io.TextIOWrapper(raw, encoding="ascii", errors="backslashreplace")
+    reporter = PlainReporter(stream, NOTHING)
+    reporter.handle(StepOutput(STEP, "größe\n".encode()))
+    assert raw.getvalue() == b"[build 1/2] | gr\\xf6\\xdfe\n"
+
+
+def test_secrets_are_not_shown() -> None:
+    """A secret's value in a title, a note or in output is replaced."""
+    stream = io.StringIO()
+    reporter = PlainReporter(stream, Mask([b"s3cret-value"]))
+    reporter.handle(StepStarted(STEP, "RUN echo s3cret-value", None))
+    reporter.handle(StepOutput(STEP, b"s3cret-value\n"))
+    reporter.handle(Note("s3cret-value"))
+    assert "s3cret" not in stream.getvalue()
+    assert stream.getvalue().count("***") == 3
+
+
+def test_long_transfers_are_mentioned_now_and_then() -> None:
+    """A transfer has a line every few seconds and one at its end."""
+    now = [0.0]
+    stream = io.StringIO()
+    reporter = PlainReporter(stream, NOTHING, clock=lambda: now[0])
+    for second, done in enumerate((0, 10, 20, 30, 40, 50, 60, 70, 80, 90)):
+        now[0] = float(second)
+        reporter.handle(Transfer("pull", "base", done * 10**6, 90 * 10**6))
+    assert stream.getvalue() == "pull base 50.0 MB of 90.0 MB\npull base 90.0 MB\n"
+
+
+def test_the_build_goes_on_without_its_log() -> None:
+    """A stream that cannot be written (a closed pipe, a full disk) is an error for nobody."""
+    with contextlib.suppress(OSError), open("/dev/full", "w", encoding="utf-8") as stream:
+        reporter = PlainReporter(stream, NOTHING)
+        reporter.handle(StepStarted(STEP, "RUN make", None))
+        reporter.handle(StepStarted(STEP, "RUN make", None))
+        reporter.close()
+        reached = True  # what the stream still holds fails when it is closed, which is not ours to mend
+    assert reached
+
+
+def test_lines_of_parallel_steps_are_whole() -> None:
+    """Events from several threads never mix within a line."""
+    stream = io.StringIO()
+    reporter = PlainReporter(stream, NOTHING)
+
+    def work(index: int) -> None:
+        for _ in range(200):
+            reporter.handle(StepOutput(StepId("t", index, 4), b"x" * 50 + b"\n"))
+
+    threads = [threading.Thread(target=work, args=(index,)) for index in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    lines = stream.getvalue().splitlines()
+    assert len(lines) == 800
+    assert {line[6:] for line in lines} == {"4] | " + "x" * 50} or all(
+        line.endswith("] | " + "x" * 50) for line in lines
+    )

@@ -1,0 +1,111 @@
+"""The live view on a real terminal."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+
+from builder.report import Mode, Reporter, open_reporter
+from builder.report.mask import NOTHING, Mask
+from builder.values.event import (
+    Event,
+    Note,
+    StepCached,
+    StepFinished,
+    StepId,
+    StepOutput,
+    StepStarted,
+    Transfer,
+    Warned,
+)
+from tests.report import terminal
+from tests.report.terminal import Picture
+
+STEP = StepId("build", 1, 2)
+
+
+def _show(events: list[Event], mask: Mask = NOTHING, during: Callable[[str], None] = lambda _: None) -> str:
+    """What a terminal of 60 columns shows in the end; `during` gets what it shows before the reporter is closed."""
+    with terminal.opened() as (ours, theirs), os.fdopen(os.dup(theirs), "w") as stream:
+        reporter = open_reporter(Mode.TTY, stream, mask)
+        picture = Picture(60)
+        for event in events:
+            reporter.handle(event)
+        time.sleep(0.35)
+        picture.write(terminal.read_now(ours))
+        during(picture.text())
+        reporter.close()
+        picture.write(terminal.read_now(ours))
+        assert picture.column == 0, "the cursor is left at the beginning of a line"
+        return picture.text()
+
+
+def test_running_steps_are_live_and_finished_ones_stay() -> None:
+    """While it runs a step shows its output; when it is over one line is left of it."""
+    seen: list[str] = []
+    started: list[Event] = [StepStarted(STEP, "RUN make", None), StepOutput(STEP, b"cc a.c\ncc b.c\n")]
+    _show(started, during=seen.append)
+    assert "[build 1/2] RUN make" in seen[0] and "  | cc a.c\n  | cc b.c" in seen[0]
+    text = _show([*started, StepFinished(STEP, 3.2)])
+    assert text == "[build 1/2] RUN make" + " " * 35 + "3.2s"
+
+
+def test_cached_steps_notes_and_warnings_scroll_away_as_lines() -> None:
+    """What happens at once leaves its line in order."""
+    text = _show(
+        [Note("single id"), StepCached(STEP, "COPY . /"), Warned("Rule", "text", None), Transfer("pull", "x", 5, 5)]
+    )
+    assert text.split("\n") == [
+        "note: single id",
+        "[build 1/2] COPY . /" + " " * 33 + "CACHED",
+        "warning: Rule: text",
+        "pull x 5 B",
+    ]
+
+
+def test_a_stopped_build_says_which_steps_were_running() -> None:
+    """A step that never finished leaves a line, and nothing of the live view is left."""
+    text = _show([StepStarted(STEP, "RUN sleep 100", None), StepOutput(STEP, b"waiting\n")])
+    assert text.startswith("[build 1/2] RUN sleep 100") and "stopped after 0." in text
+    assert "waiting" not in text
+
+
+def test_secrets_and_control_characters_do_not_reach_the_terminal() -> None:
+    """Live lines are as harmless as plain ones."""
+    seen: list[str] = []
+    _show(
+        [StepStarted(STEP, "RUN \x1b[2Jx", None), StepOutput(STEP, b"\x1b[2Jtoken s3cret-value\x07\n")],
+        Mask([b"s3cret-value"]),
+        seen.append,
+    )
+    assert "  | token ***\\x07" in seen[0] and "RUN x" in seen[0]
+
+
+def test_drawing_is_limited() -> None:
+    """A step that writes without pause is drawn some ten times a second."""
+    with terminal.opened() as (ours, theirs), os.fdopen(os.dup(theirs), "w") as stream:
+        reporter = open_reporter(Mode.TTY, stream)
+        reporter.handle(StepStarted(STEP, "RUN yes", None))
+        end = time.monotonic() + 0.6
+        drawn = ""
+        while time.monotonic() < end:
+            reporter.handle(StepOutput(STEP, b"y\n" * 100))
+            drawn += terminal.read_now(ours)
+        reporter.close()
+        assert 1 <= drawn.count("\x1b[J") <= 8
+
+
+def test_events_after_the_end_are_dropped() -> None:
+    """A thread that is late neither writes nor fails, and closing twice is harmless."""
+    with terminal.opened() as (ours, theirs), os.fdopen(os.dup(theirs), "w") as stream:
+        reporter: Reporter = open_reporter(Mode.TTY, stream)
+        reporter.handle(Note("first"))
+        reporter.close()
+        terminal.read_now(ours)
+        reporter.handle(Note("late"))
+        reporter.close()
+        time.sleep(0.2)
+        assert terminal.read_now(ours) == ""
+        assert not any(thread.name == "progress" and thread.is_alive() for thread in threading.enumerate())
