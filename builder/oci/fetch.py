@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from builder.errors import ContextError, ImageError
-from builder.oci.hosts import NO_PROXIES, origin
+from builder.oci.hosts import origin
 from builder.oci.source import Progress, ignore_progress
 from builder.oci.transport import Http, Patience, TransferBroken, pieces, shown
 from builder.oci.unreachable import unreachable
@@ -69,7 +69,7 @@ def fetch_url(
 class Web:
     """How the network is reached: HTTP_PROXY and its kind by any of their names, and how long servers may take."""
 
-    proxies: Mapping[str, str] = NO_PROXIES
+    proxies: Mapping[str, str] = field(default_factory=dict)
     patience: Patience = field(default_factory=Patience)
 
 

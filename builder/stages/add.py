@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from builder.errors import BuildfileError, ContextError, ImageError
-from builder.oci.fetch import fetch_url
+from builder.oci.fetch import Web, fetch_url
 from builder.stages.hands import Hands
 from builder.stages.place import Placement
 from builder.tree.compress import SNIFF_BYTES, decompressor, sniff
@@ -50,23 +50,13 @@ class Download:
         mtime_ns = made_mtime_ns if self.modified_s is None else self.modified_s * 1_000_000_000
         return Entry(b"", Kind.FILE, 0o600, size=self.size, mtime_ns=mtime_ns)
 
-    def name_for(self, step: CopyStep, into: bool) -> bytes:
-        """Its name below a directory. Raises BuildfileError where the URL gives none and one is needed."""
-        if into and not self.name:
-            raise BuildfileError(
-                f"ADD {self.url}: the URL ends without a file name, and {step.destination} is a directory",
-                span=step.span,
-                hint=f"name the file: {step.destination.rstrip('/')}/NAME",
-            )
-        return os.fsencode(self.name)
-
     def open(self) -> int:
         """A descriptor of the content."""
         return os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
 
 
 def download(url: str, step: CopyStep, hands: Hands) -> Download:
-    """Fetch a URL of ADD. Raises ImageError at the step's place."""
+    """Fetch a URL of ADD. Raises ContextError at the step's place."""
     if step.checksum is not None and not _CHECKSUM.match(step.checksum):
         raise BuildfileError(
             f"ADD --checksum={step.checksum[:100]}: unsupported checksum format",
@@ -76,8 +66,8 @@ def download(url: str, step: CopyStep, hands: Hands) -> Download:
     into = hands.store.blobs.temporary()
     expected = None if step.checksum is None else Digest.parse(step.checksum)
     try:
-        fetched = fetch_url(url, into, expected, proxies=dict(hands.request.proxies))
-    except ImageError as error:
+        fetched = fetch_url(url, into, expected, Web(dict(hands.request.proxies)))
+    except ContextError as error:
         raise error.at(step.span) from None
     return Download(url, into, fetched.name, fetched.size, fetched.digest, fetched.last_modified_s)
 

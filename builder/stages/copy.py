@@ -182,7 +182,7 @@ class _Copying:
                 place_archive(archive, destination, self.placement)
                 return
         entry = fetched.entry(self._made_mtime_ns)
-        self._put_file(destination, into, fetched.name_for(self.step, into), (entry, fetched.open))
+        self._put_file(destination, into, os.fsencode(fetched.name), (entry, fetched.open))
 
     def _put_file(self, destination: bytes, into: bool, name: bytes, source: tuple[Entry, Content]) -> None:
         path = self.placement.resolve(_joined(destination, name)) if into else destination

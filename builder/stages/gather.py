@@ -132,4 +132,4 @@ class Contexts:
     def save(self) -> None:
         """Keep what was learnt about unchanged files for the next build."""
         for _, fingerprints in self._open.values():
-            fingerprints.save(self._store.blobs.temporary())
+            fingerprints.save()
