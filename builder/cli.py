@@ -134,10 +134,11 @@ def _bug(error: BaseException, caller: Caller) -> int:
     from builder.report.text import printable
 
     if caller.variable("PYBUILD_DEBUG") == "1":
-        caller.remark("".join(traceback.format_exception(error)).rstrip())
+        lines = "".join(traceback.format_exception(error)).rstrip().split("\n")
+        caller.remark("\n".join(map(printable, lines)))
     frames = traceback.extract_tb(error.__traceback__)
     place = f" ({frames[-1].filename}:{frames[-1].lineno} in {frames[-1].name})" if frames else ""
-    what = f"{type(error).__name__}: {error}".removesuffix(": ")
+    what = f"{type(error).__name__}: {error}".split("\n")[0].removesuffix(": ")
     caller.remark(
         f"pybuild: internal error (this is a bug): {printable(what)}{printable(place)}\n"
         "  hint: run it again with PYBUILD_DEBUG=1 and report the traceback with the Buildfile"

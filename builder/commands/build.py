@@ -60,11 +60,11 @@ def read_mode(options: BuildOptions, caller: Caller) -> Mode:
 
 def _run(request: BuildRequest, options: BuildOptions, caller: Caller, emit: Emit) -> Image:
     # The words are all understood: only now is the machinery worth its imports.
-    from builder import pipeline
+    from builder.pipeline import build as build_image
     from builder.store import Store
 
     with Store.open(store_root(options.root, caller)) as store:
-        return pipeline.build(request, store, emit).image
+        return build_image(request, store, emit).image
 
 
 def _command(options: BuildOptions) -> str:

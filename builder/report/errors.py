@@ -54,7 +54,7 @@ def _step_lines(error: StepFailed) -> list[str]:
     if error.command:
         first, *more = error.command.split("\n")
         lines += [f"  command: {_short(first)}", *(f"           {_short(line)}" for line in more[:MOST_LINES])]
-    if error.status:
+    if error.status and str(error.status) not in error.message:
         lines.append(f"  exit status: {_status(error.status)}")
     if error.tail:
         lines += ["  last output:", *(f"    | {printable(line)}" for line in error.tail)]

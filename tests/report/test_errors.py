@@ -50,7 +50,7 @@ def test_a_long_place_is_shown_by_its_ends() -> None:
     shown = render(BuildfileError("too long", span=Span(SourceText("Buildfile", text), 2, 1003)), color=False)
     assert len(shown.splitlines()) < 18
     assert "(993 lines)" in shown
-    assert ">>> 1003 | EOF" in shown and "     1004 | CMD x" in shown
+    assert ">>> 1003 | EOF" in shown and "    1004 | CMD x" in shown
 
 
 def test_secrets_are_taken_out_of_an_error() -> None:
