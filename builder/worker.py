@@ -16,6 +16,7 @@ import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from builder.errors import BY_NAME, PybuildError
 from builder.kernel.channel import Channel, ChannelClosed, encode
@@ -46,6 +47,8 @@ from builder.values.crossing import (
 Perform = Callable[[Job, list[int]], Result]
 """What does a job, given the descriptors that came with it."""
 
+T = TypeVar("T")
+
 _READ_BYTES = 1 << 16
 
 
@@ -68,17 +71,17 @@ def main() -> None:
         sys.exit(1)
 
 
-def _enter(channel: Channel, rung: Rung, more_flags: int, meanwhile: Callable[[], None]) -> None:
+def _enter(channel: Channel, rung: Rung, more_flags: int, meanwhile: Callable[[], T]) -> T:
     """Go into the namespaces and become root there; `meanwhile` is done while the conductor writes the maps."""
     set_pdeathsig(signal.SIGKILL)
     flags = CLONE_NEWNS | more_flags
     if rung is Rung.ROOT:
         unshare(flags)
-        meanwhile()
+        result = meanwhile()
     else:
         unshare(flags | CLONE_NEWUSER)
         channel.send(Unshared())
-        meanwhile()
+        result = meanwhile()
         answer, _ = channel.receive()
         if not isinstance(answer, Mapped):
             raise TypeError(f"{type(answer).__name__} came instead of Mapped")
@@ -87,6 +90,7 @@ def _enter(channel: Channel, rung: Rung, more_flags: int, meanwhile: Callable[[]
     set_pdeathsig(signal.SIGKILL)  # a change of ids can clear it (prctl(2))
     # What is mounted in here stays in here.
     mount(None, "/", None, MS_REC | MS_PRIVATE)
+    return result
 
 
 def _become(channel: Channel, command: Exec) -> None:
@@ -103,7 +107,7 @@ def _become(channel: Channel, command: Exec) -> None:
 
 
 def _serve(channel: Channel, opening: Serve) -> None:
-    _enter(channel, opening.rung, CLONE_NEWPID, meanwhile=_import_rooms)
+    rooms = _enter(channel, opening.rung, CLONE_NEWPID, meanwhile=_rooms)
     os.umask(0o022)
     gc.freeze()  # so that a child's collector does not touch, and thereby copy, every page it shares with us
     pid = os.fork()
@@ -112,12 +116,13 @@ def _serve(channel: Channel, opening: Serve) -> None:
         _wait_as_porter(pid)
     set_pdeathsig(signal.SIGKILL)
     try:
-        root_kind = _root_kind(opening.directory)
-    except PybuildError as error:
+        root_kind, perform = rooms(opening.directory)
+    except (PybuildError, OSError) as error:
         channel.send(_fault(0, error))
         sys.exit(1)
     channel.send(Hello(PROTOCOL, opening.rung, root_kind))
-    Server(channel, lambda job, fds: _perform(job, fds, root_kind)).run()
+    Server(channel, perform).run()
+    os._exit(0)  # there is nothing to tidy up that the kernel does not do faster
 
 
 def _wait_as_porter(pid: int) -> None:
@@ -132,46 +137,33 @@ def _wait_as_porter(pid: int) -> None:
     os._exit(code if code >= 0 else 128 - code)
 
 
-def _import_rooms() -> None:
-    """Import all that jobs need: after the fork it is there at once, and after a pivot_root nothing can be imported."""
-    from importlib import import_module
+def _rooms() -> Callable[[str], tuple[RootKind, Perform]]:
+    """Import all that jobs need: after a fork it is there at once, and after a pivot_root nothing can be imported.
 
-    for name in ("kernel.rootfs", "kernel.sandbox", "tree.commit", "tree.remove", "tree.unpack"):
-        try:
-            import_module(f"builder.{name}")
-        except ImportError:
-            pass
-
-
-def _root_kind(directory: str) -> RootKind:
+    Returns what opens the rooms over a directory: how roots are put together there, and what does jobs.
+    """
     from pathlib import Path
 
-    try:
-        from builder.kernel.rootfs import probe_root_kind
-    except ImportError:
-        return RootKind.OVERLAY
+    from builder.kernel import rootfs, sandbox
+    from builder.tree import commit, remove, unpack
 
-    return probe_root_kind(Path(directory))
+    def opened(directory: str) -> tuple[RootKind, Perform]:
+        root_kind = rootfs.probe_root_kind(Path(directory))
 
+        def perform(job: Job, fds: list[int]) -> Result:
+            match job:
+                case UnpackJob():
+                    return unpack.perform(job)
+                case RunJob():
+                    return sandbox.perform(job, fds, root_kind)
+                case CommitJob():
+                    return commit.perform(job)
+                case RemoveJob():
+                    return remove.perform(job)
 
-def _perform(job: Job, fds: list[int], root_kind: RootKind) -> Result:
-    match job:
-        case UnpackJob():
-            from builder.tree import unpack
+        return root_kind, perform
 
-            return unpack.perform(job)
-        case RunJob():
-            from builder.kernel import sandbox
-
-            return sandbox.perform(job, fds, root_kind)
-        case CommitJob():
-            from builder.tree import commit
-
-            return commit.perform(job)
-        case RemoveJob():
-            from builder.tree import remove
-
-            return remove.perform(job)
+    return opened
 
 
 def _fault(number: int, error: BaseException) -> Fault:
