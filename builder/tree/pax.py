@@ -11,13 +11,14 @@ import zlib
 from functools import lru_cache
 from typing import Final
 
+from builder.tree.inode import is_image_xattr
+
 NS: Final = 1_000_000_000
 MAX_ID: Final = 0xFFFF_FFFE
 """The last id there can be: to chown(2) the next one means "do not change"."""
 
 _MAX_SECONDS = 1 << 60  # what a time_t holds, with room; file systems clamp to much less
 _XATTR_PREFIX = b"SCHILY.xattr."
-_NEVER_FROM_A_TAR = ("trusted.", "user.overlay.", "user.pybuild.")
 
 
 @lru_cache(maxsize=4096)
@@ -121,8 +122,8 @@ def records(data: bytes) -> dict[bytes, bytes]:
 def xattrs_of(found: dict[bytes, bytes]) -> tuple[tuple[str, bytes], ...]:
     """The extended attributes in PAX records, sorted by name.
 
-    Left out are those that would speak to our own overlay or store in a stranger's voice (`user.overlay.opaque`, an
-    owner of ours), and `trusted.`, which no user namespace may set.
+    Only those that belong into an image: not what would speak to our overlay or store in a stranger's voice
+    (`user.overlay.opaque`, an owner of ours), nor what describes the machine that made the tar (`security.selinux`).
     """
     pairs = []
     for key, value in found.items():
@@ -130,6 +131,6 @@ def xattrs_of(found: dict[bytes, bytes]) -> tuple[tuple[str, bytes], ...]:
             name = key[len(_XATTR_PREFIX) :].decode("utf-8", "surrogateescape")
             if not name or "\0" in name:
                 raise ValueError("an extended attribute has a name that is empty or holds a NUL byte")
-            if not name.startswith(_NEVER_FROM_A_TAR):
+            if is_image_xattr(name):
                 pairs.append((name, value))
     return tuple(sorted(pairs))

@@ -14,20 +14,19 @@ from typing import Final, Protocol
 
 from builder.errors import ImageError
 from builder.tree import pax
+from builder.tree.inode import MAX_PATH_BYTES
 from builder.tree.safe import shown
 from builder.values.entry import Entry, Kind
 
 MAX_EXTENSION_BYTES: Final = 1 << 20
 """The longest PAX header or long name that is read."""
 
-MAX_PATH_BYTES: Final = 4095
-"""PATH_MAX without its NUL: no call of the kernel takes a longer path."""
-
 _BLOCK = 512
 _ZERO = bytes(_BLOCK)
 _PIECE_BYTES = 256 << 10
 _HEADER = struct.Struct("100s8s8s8s12s12s8sc100s8s32s32s8s8s155s12s")
 _MAX_OCTAL_SIZE = 0o77777777777
+_MAX_TARGET_BYTES = 4095  # of a symbolic link: PATH_MAX without its NUL
 _WHITEOUT = b".wh."
 _OPAQUE_NAME = b".wh..wh..opq"
 _AUFS = b".wh..wh."  # other names with this prefix are AUFS's own book-keeping in very old images
@@ -274,7 +273,7 @@ def _with_link(entry: Entry, link: bytes, fields: tuple[bytes, ...]) -> Entry:
     if not entry.path and entry.kind is not Kind.DIR:
         raise ImageError("the tar says that its root is not a directory", hint=_HOSTILE)  # CVE-2021-29136
     if entry.kind is Kind.SYMLINK:
-        if not link or len(link) > MAX_PATH_BYTES:
+        if not link or len(link) > _MAX_TARGET_BYTES:
             raise ValueError(f"the symbolic link {shown(entry.path)} has no target that there can be")
         return entry._replace(link=link)
     if entry.kind is Kind.HARDLINK:

@@ -237,7 +237,10 @@ class Hello:
 
 @dataclass(frozen=True, slots=True)
 class Unpacked:
+    """How many entries a layer has; `devices` of them are device nodes, which were left out."""
+
     entries: int
+    devices: int = 0
 
 
 @dataclass(frozen=True, slots=True)
