@@ -1,4 +1,4 @@
-"""Runs a path pattern in one pass over the path, all possibilities at once: for patterns that no expression is safe for.
+"""Runs a path pattern in one pass over the path, all possibilities at once: where no expression would be safe.
 
 The places that a pattern can be in are the bits of one number, and a step works on all of them together. Places and
 characters met before are remembered, so that most steps are one look-up.

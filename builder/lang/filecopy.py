@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from builder.errors import BuildfileError
 from builder.lang.flags import Takes, read_flags
-from builder.lang.heredoc import parse_mark
+from builder.lang.heredoc import is_mark, parse_mark
 from builder.lang.letters import clipped
 from builder.lang.request import Request
 from builder.values.instruction import Add, Copy, Heredoc
@@ -78,21 +78,14 @@ def _operands(request: Request) -> _Operands:
     *sources, destination = request.args
     if request.statement.is_json:
         return _Operands(tuple(sources), (), destination)
-    if _is_mark(destination):
+    if is_mark(destination):
         raise BuildfileError(
             f"{request.name} cannot accept a heredoc as a destination: {clipped(destination)}",
             hint="the destination comes last, behind the heredocs",
         )
     bodies = {heredoc.name: heredoc for heredoc in request.heredocs()}
-    inline = tuple(_body(source, bodies, request) for source in sources if _is_mark(source))
-    return _Operands(tuple(source for source in sources if not _is_mark(source)), inline, destination)
-
-
-def _is_mark(word: str) -> bool:
-    try:
-        return "<<" in word and parse_mark(word) is not None
-    except BuildfileError:
-        return False  # half a quoted word; the line as a whole decides about its heredocs
+    inline = tuple(_body(source, bodies, request) for source in sources if is_mark(source))
+    return _Operands(tuple(source for source in sources if not is_mark(source)), inline, destination)
 
 
 def _body(word: str, bodies: dict[str, Heredoc], request: Request) -> Heredoc:

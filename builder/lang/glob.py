@@ -1,9 +1,10 @@
 """Patterns for paths: `*`, `?`, `[a-z]`, a backslash before any of them, and `**` for any number of directories.
 
-Paths are text, relative, separated by `/`. Most patterns become one regular expression that cannot backtrack without bound:
-atomic groups take the earliest place of every part, which leaves the most room for the rest. The few that this does not hold
-for are run by `lang.automaton`. Sources: Go's filepath.Match for the syntax and what is malformed; moby/patternmatcher for
-`**`: at the beginning any end of a path, at the end any beginning, in the middle whole directories.
+Paths are text, relative, separated by `/`. Most patterns become one regular expression that cannot backtrack without
+bound: atomic groups take the earliest place of every part, which leaves the most room for the rest. The few that this
+does not hold for are run by `lang.automaton`. Sources: Go's filepath.Match for the syntax and what is malformed;
+moby/patternmatcher for `**`: at the beginning any end of a path, at the end any beginning, in the middle whole
+directories.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A Buildfile as a value: the instructions in their blocks, the ARGs before the first FROM, ONBUILD and its triggers.
 
-Each instruction by itself is read in `lang.instructions`; here is what concerns their order. Errors carry the lines of the
-instruction at fault. Source: the Dockerfile reference.
+Each instruction by itself is read in `lang.instructions`; here is what concerns their order. Errors carry the lines
+of the instruction at fault. Source: the Dockerfile reference.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from builder.errors import BuildfileError
 from builder.lang.checks import check
-from builder.lang.heredoc import parse_mark
+from builder.lang.heredoc import is_mark
 from builder.lang.instructions import read_instruction
 from builder.lang.letters import SPACES, clipped
 from builder.lang.lines import LogicalLine, read_lines, read_trigger_lines
@@ -49,7 +49,11 @@ def parse(source: SourceText) -> Buildfile:
         )
     finished = tuple(Block(from_, tuple(items), index) for index, (from_, items) in enumerate(blocks))
     buildfile = Buildfile(source, lines.directives, tuple(global_args), finished)
-    return replace(buildfile, warnings=check(buildfile, lines.lines))
+    try:
+        warnings = check(buildfile, lines.lines)
+    except BuildfileError as error:
+        raise error.at(Span(source, lines.check_line, lines.check_line)) from None
+    return replace(buildfile, warnings=warnings)
 
 
 def parse_trigger(text: str, source: SourceText, escape: str) -> Instruction:
@@ -111,7 +115,7 @@ def _refuse_trigger(name: str, span: Span) -> None:
 def _summary(line: LogicalLine) -> str:
     """What a RUN that is nothing but a here-document runs, in short: its first line."""
     statement = line.statement
-    if len(line.heredocs) != 1 or statement.name.upper() != "RUN" or parse_mark(statement.args[0]) is None:
+    if len(line.heredocs) != 1 or statement.name.upper() != "RUN" or not is_mark(" ".join(statement.args)):
         return ""
     first, *more = line.heredocs[0].text.strip(SPACES).split("\n")
     short = first.rstrip("\r")

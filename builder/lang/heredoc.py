@@ -1,7 +1,7 @@
 """The marks of here-documents (`<<EOF`, `3<<-"EOF"`) in a line. The bodies are read by `lang.lines`.
 
-Source: POSIX XCU 2.7.4; the Dockerfile reference, "Here-Documents"; BuildKit's frontend for what counts as a mark: a word
-that begins with it.
+Source: POSIX XCU 2.7.4; the Dockerfile reference, "Here-Documents"; BuildKit's frontend for what counts as a mark: a
+word that begins with it.
 """
 
 from __future__ import annotations
@@ -38,6 +38,14 @@ def parse_mark(word: str) -> HeredocMark | None:
     as_written = split_line(found[3], keep_quotes=True, keep_escapes=False)
     expand = len(as_written) == 1 and _quotes(names[0]) == _quotes(as_written[0])
     return HeredocMark(names[0], found[2] == "-", expand, min(int(found[1][:10] or "0"), _LARGEST_FD))
+
+
+def is_mark(word: str) -> bool:
+    """Whether a word (or all that follows RUN) is a mark and nothing else."""
+    try:
+        return "<<" in word and parse_mark(word) is not None
+    except BuildfileError:
+        return False
 
 
 def marks_in(line: str) -> list[HeredocMark]:

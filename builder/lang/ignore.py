@@ -1,7 +1,8 @@
 """Ignore files (`.dockerignore` and its kin): which paths of the context are not there for the build. Pure.
 
-Source: the Docker documentation of .dockerignore; moby/patternmatcher and its ignorefile for the letter of it: patterns are
-rooted and cleaned, later lines win, `!` takes back, a pattern that matches a directory holds for all below it.
+Source: the Docker documentation of .dockerignore; moby/patternmatcher and its ignorefile for the letter of it:
+patterns are rooted and cleaned, later lines win, `!` takes back, a pattern that matches a directory holds for all
+below it.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ class IgnoreRules:
 
     patterns: tuple[str, ...] = ()
     groups: tuple[_Group, ...] = ()
-    taken_back: tuple[tuple[str, ...], ...] = ()  # the patterns behind `!`, cut at their slashes
+    taken_back: tuple[tuple[Glob | None, ...], ...] = ()  # the patterns behind `!` by name; None: any names
 
     @classmethod
     def parse(cls, text: str, name: str) -> IgnoreRules:
@@ -122,7 +123,7 @@ def _rules(rules: list[_Rule]) -> IgnoreRules:
     return IgnoreRules(
         tuple("!" * rule.takes_back + rule.glob.text for rule in rules),
         tuple(groups),
-        tuple(tuple(rule.glob.text.split("/")) for rule in rules if rule.takes_back),
+        tuple(_names_of(rule.glob.text) for rule in rules if rule.takes_back),
     )
 
 
@@ -132,11 +133,21 @@ def _group(takes_back: bool, globs: list[Glob]) -> _Group:
     return _Group(takes_back, joined, tuple(glob.upper for glob in globs if isinstance(glob.upper, Automaton)))
 
 
-def _reaches_below(pattern: tuple[str, ...], names: list[str]) -> bool:
+def _names_of(pattern: str) -> tuple[Glob | None, ...]:
+    """A pattern name by name; None, the last then, stands for any names in any number."""
+    names: list[Glob | None] = []
+    for name in pattern.split("/"):
+        if "**" in name or "[" in name or "\\" in name:
+            return (*names, None)
+        names.append(compile_glob(name))
+    return tuple(names)
+
+
+def _reaches_below(pattern: tuple[Glob | None, ...], names: list[str]) -> bool:
     """Whether a pattern may match something strictly below a directory. In doubt it may."""
     for part, name in zip(pattern, names, strict=False):
-        if "**" in part or "[" in part or "\\" in part:
+        if part is None:
             return True
-        if not compile_glob(part).matches(name):
+        if not part.matches(name):
             return False
-    return len(pattern) > len(names) or any("**" in part for part in pattern)
+    return len(pattern) > len(names)

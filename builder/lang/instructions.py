@@ -1,7 +1,7 @@
 """One function an instruction: from a cut line to its value, with everything that can be said against it by itself.
 
-What depends on other lines (stages, the order of things) is in `lang.grammar`. No variable is expanded here. Source: the
-Dockerfile reference; BuildKit's frontend for what is an error.
+What depends on other lines (stages, the order of things) is in `lang.grammar`. No variable is expanded here. Source:
+the Dockerfile reference; BuildKit's frontend for what is an error.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""A Buildfile's text as logical lines: directives, comments, continuations, here-documents. Knows no instruction's meaning.
+"""A Buildfile's text as logical lines: directives, comments, continuations, here-documents.
 
-Source: the Dockerfile reference, "Parser directives" and "Here-Documents"; where it is silent (comments and blank lines in
-the middle of a continued line, what ends a line), the behaviour of BuildKit's frontend.
+Knows no instruction's meaning. Source: the Dockerfile reference, "Parser directives" and "Here-Documents"; where it
+is silent (comments and blank lines in the middle of a continued line, what ends a line), the behaviour of BuildKit's
+frontend.
 """
 
 from __future__ import annotations
@@ -54,13 +55,14 @@ class Lines:
 
     directives: Directives
     lines: tuple[LogicalLine, ...]
+    check_line: int = 1  # where the check directive is, if there is one
 
 
 def read_lines(source: SourceText) -> Lines:
     """Cut a text into logical lines. Raises BuildfileError with a span."""
     reader = _Reader(source)
     directives = reader.read_directives()
-    return Lines(directives, reader.read_all(directives.escape))
+    return Lines(directives, reader.read_all(directives.escape), reader.check_line)
 
 
 def read_trigger_lines(source: SourceText, escape: str) -> tuple[LogicalLine, ...]:
@@ -75,6 +77,7 @@ class _Reader:
         self.source = source
         self.raw = source.text.removeprefix("\ufeff").split("\n")
         self.number = 0
+        self.check_line = 1
         self.total = len(self.raw) - (self.raw[-1] == "")
 
     def next_line(self) -> str | None:
@@ -100,6 +103,8 @@ class _Reader:
                 raise BuildfileError(
                     f"only one {name} parser directive can be used", span=Span(self.source, number, number)
                 )
+            if name == "check" and name not in found:
+                self.check_line = number
             found.setdefault(name, directive[2])
             if name == "escape" and not shebang:
                 self.check_escape(directive[2], number)
@@ -121,7 +126,10 @@ class _Reader:
             text = line.lstrip(SPACES)
             if text.startswith("#"):
                 comment = text[1:].strip(SPACES)
-                comments = [*comments, comment] if comment else []
+                if comment:
+                    comments.append(comment)
+                else:
+                    comments = []
             elif text:
                 lines.append(self.instruction(text, escape, tuple(comments)))
                 comments = []

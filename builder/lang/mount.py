@@ -1,7 +1,7 @@
-"""The value of `RUN --mount=`: keys and values separated by commas, read into a request. What is behind it is not known here.
+"""The value of `RUN --mount=`: keys and values separated by commas, read into a request.
 
-Source: the Dockerfile reference, "RUN --mount"; BuildKit's frontend for defaults and for what is an error. Keys may come in
-any order (BuildKit wants `type` before `required` and `size`).
+What is behind it is not known here. Source: the Dockerfile reference, "RUN --mount"; BuildKit's frontend for defaults
+and for what is an error. Keys may come in any order (BuildKit wants `type` before `required` and `size`).
 """
 
 from __future__ import annotations
@@ -81,6 +81,7 @@ class _Fields:
             raise BuildfileError(f"unexpected key {clipped(key)} in the mount {clipped(self.text)}", hint=hint)
         if not separator and name not in _SWITCHES:
             raise BuildfileError(f"{key} of a mount needs a value: {key}=…")
+        self.given.pop(name, None)  # so that the order is that of the last mention
         self.given[name] = expand_value(value) if separator else "true"
 
     def request(self) -> MountRequest:
@@ -119,7 +120,7 @@ class _Fields:
         )
 
     def tmpfs(self) -> TmpfsRequest:
-        return TmpfsRequest(self.target(), self.number("size", size_bytes, 0))
+        return TmpfsRequest(self.target(), self.number("size", size_bytes, 0), self.read_only(default=False))
 
     def secret(self) -> SecretRequest:
         if self.get("source") and self.get("id"):
@@ -154,10 +155,9 @@ class _Fields:
         return self.given.get(key) or None
 
     def target(self) -> str:
-        target = self.get("target")
-        if target is None:
-            raise BuildfileError(f"the mount {clipped(self.text)} has no target", hint="add target=PATH")
-        if normpath("/" + target).strip("/") == "" and target.startswith("/"):
+        """Where the mount appears; without a target that is the working directory, as in BuildKit."""
+        target = self.get("target") or "."
+        if target.startswith("/") and not normpath(target).strip("/"):
             raise BuildfileError(f"invalid mount target {clipped(target)}", hint="mount below /, not on it")
         return target
 

@@ -1,7 +1,7 @@
 """Numbers as Buildfiles write them: durations, sizes in bytes, truth values, ids and modes. Pure text to numbers.
 
-Every function raises ValueError with what is wrong, in words that fit behind "NAME: ". Sources: the Go standard library's
-time.ParseDuration, strconv.ParseBool and strconv.ParseUint; docker/go-units RAMInBytes for sizes.
+Every function raises ValueError with what is wrong, in words that fit behind "NAME: ". Sources: the Go standard
+library's time.ParseDuration, strconv.ParseBool and strconv.ParseUint; docker/go-units RAMInBytes for sizes.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A cut line on its way to becoming an instruction: the parts, the place, and the questions every instruction asks of them."""
+"""A cut line on its way to becoming an instruction: its parts, its place, and what every instruction asks of them."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from builder.errors import BuildfileError
 from builder.lang.letters import clipped
 
 _LONGEST_PATTERN = 1000  # characters; a search costs the product of the lengths in the worst case
-_MOST_ATTEMPTS = 100_000  # segments tried in one replacement besides those that were found
+_MOST_ATTEMPTS = 3_000_000  # segments tried in vain in one replacement
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,20 @@ class _Segment:
         """Where the last occurrence within value[start:end] begins, or -1."""
         found = self.backward.search(value[start:end][::-1])
         return -1 if found is None else end - found.end()
+
+
+@dataclass(slots=True)
+class _Effort:
+    """What one replacement may still cost. Only a pattern with line feeds and stars in turn can use it up."""
+
+    left: int = _MOST_ATTEMPTS
+
+    def spend(self, segments: int) -> None:
+        self.left -= segments
+        if self.left < 0:
+            raise BuildfileError(
+                "a pattern with this many stars cannot be searched for in a value with this many lines"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +79,8 @@ class ShellPattern:
             position = at + segment.length
         return position
 
-    def search(self, value: str, start: int) -> tuple[int, int] | None:
+    def search(self, value: str, start: int, effort: _Effort) -> tuple[int, int] | None:
         """The leftmost match that begins at or after `start`, as long as it can be."""
-        attempts = 0
         while start <= len(value):
             found = self.segments[0].forward.search(value, start)
             if found is None:
@@ -81,11 +94,7 @@ class ShellPattern:
             if line_end < 0:
                 return None
             start = max(found.start() + 1, line_end + 1 - self.segments[0].length)
-            attempts += len(self.segments)
-            if attempts > _MOST_ATTEMPTS:
-                raise BuildfileError(
-                    "a pattern with this many stars cannot be searched for in a value with this many lines"
-                )
+            effort.spend(len(self.segments))
         return None
 
 
@@ -103,7 +112,7 @@ def without_suffix(value: str, pattern: str, longest: bool) -> str:
 
 def with_first_replaced(value: str, pattern: str, replacement: str) -> str:
     """`value` with the leftmost match replaced."""
-    found = ShellPattern.compile(pattern).search(value, 0)
+    found = ShellPattern.compile(pattern).search(value, 0, _Effort())
     return value if found is None else value[: found[0]] + replacement + value[found[1] :]
 
 
@@ -113,10 +122,11 @@ def with_all_replaced(value: str, pattern: str, replacement: str, limit: int) ->
     Raises BuildfileError when the result is longer than `limit` characters.
     """
     compiled = ShellPattern.compile(pattern)
+    effort = _Effort()
     pieces: list[str] = []
     done = position = length = 0
     while position <= len(value):
-        found = compiled.search(value, position)
+        found = compiled.search(value, position, effort)
         if found is None:
             break
         start, end = found

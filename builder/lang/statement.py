@@ -1,7 +1,8 @@
-"""One logical line cut into its parts: the instruction's name, its flags, its arguments. What they mean is not known here.
+"""One logical line cut into its parts: the instruction's name, its flags, its arguments.
 
-Each instruction has one of a few shapes (JSON or text, words, pairs, a nested instruction); the shape decides how the
-arguments are cut. Quotes and variables stay in the words, except in flags, which are unquoted here.
+What they mean is not known here. Each instruction has one of a few shapes (JSON or text, words, pairs, a nested
+instruction); the shape decides how the arguments are cut. Quotes and variables stay in the words, except in flags,
+which are unquoted here.
 """
 
 from __future__ import annotations
@@ -166,7 +167,7 @@ def shell_words(text: str, escape: str) -> list[str]:
     return words
 
 
-def _text(rest: str, escape: str) -> Arguments:
+def _text(rest: str, _escape: str) -> Arguments:
     return ((rest,) if rest else ()), False
 
 
@@ -175,7 +176,7 @@ def _json_or_text(rest: str, escape: str) -> Arguments:
     return _text(rest, escape) if words is None else (words, True)
 
 
-def _blank_separated(rest: str, escape: str) -> Arguments:
+def _blank_separated(rest: str, _escape: str) -> Arguments:
     return (tuple(BLANKS.split(rest)) if rest else ()), False
 
 
@@ -219,7 +220,7 @@ def _health(rest: str, escape: str) -> Arguments:
     return (kind, *args), is_json
 
 
-def _nothing(rest: str, escape: str) -> Arguments:
+def _nothing(_rest: str, _escape: str) -> Arguments:
     return ("",), False
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 _FARTHEST = 2
-_LONGEST = 64  # longer words are nobody's misspelling, and distance costs the product of both lengths
+_LONGEST = 32  # longer words are nobody's misspelling, and distance costs the product of both lengths
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:

@@ -1,8 +1,8 @@
 """Quotes, escapes and variables: how a word of an instruction becomes text. Nothing here knows about instructions.
 
 Source: the Dockerfile reference, "Environment replacement"; POSIX XCU 2.2 and 2.6.2; where they are silent, the
-behaviour of BuildKit's frontend. One pass from left to right. Nesting is at most MAX_DEPTH deep, and no expansion is longer
-than its text and MAX_GROWTH characters together, so that no input costs more than its size allows.
+behaviour of BuildKit's frontend. One pass from left to right. Nesting is at most MAX_DEPTH deep, and no expansion is
+longer than its text and MAX_GROWTH characters together, so that no input costs more than its size allows.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ MAX_DEPTH = 50
 MAX_GROWTH = 1 << 20
 
 _PLAIN = re.compile(r"[^$<'\"`\\}/]++")
+_MARKS = re.compile(r"[$'\"<]")
 _SPECIAL_PARAMETERS = frozenset("@*#?-$!0")
 _EMPTY: Scope = {}
 
@@ -38,7 +39,7 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Expanded:
-    """A text's expansion, as one word and split at white space, and the names asked for that are set and that are not."""
+    """A text's expansion, as one word and cut at white space; the names it asked for, set and not set."""
 
     text: str
     words: tuple[str, ...]
@@ -57,7 +58,7 @@ def expand_list(word: str, scope: Scope, escape: str = "\\") -> list[str]:
 
 
 def expand_raw(text: str, scope: Scope, escape: str = "\\") -> str:
-    """A here-document's body with its variables replaced; quotes are plain text, and the escape is always a backslash."""
+    """A here-document's body with its variables replaced; quotes are text, and the escape is always a backslash."""
     del escape  # a body is read as a shell would, whatever the escape directive says
     return examine(text, scope, Rules(read_quotes=False)).text
 
@@ -74,6 +75,8 @@ def unmatched(word: str, scope: Scope, escape: str = "\\") -> frozenset[str]:
 
 def examine(word: str, scope: Scope, rules: Rules) -> Expanded:
     """All that an expansion yields. Raises BuildfileError without a span."""
+    if not _MARKS.search(word) and rules.escape not in word:
+        return Expanded(word, tuple(part for part in SPACE_RUN.split(word) if part), frozenset(), frozenset())
     reader = _Reader(word, scope, rules)
     try:
         text, words = reader.read_all()
@@ -227,7 +230,7 @@ class _Reader:
         raise _unclosed("unexpected end of statement while looking for matching double-quote", '"')
 
     def escaped_in_quotes(self, keep_escapes: bool) -> str:
-        """In double quotes an escape works before `"`, `$` and itself only; else it is text, and so is doubled when kept."""
+        """In double quotes an escape works before `"`, `$` and itself; else it is text, and so doubled when kept."""
         mark = self.take()
         kept = mark if keep_escapes else ""
         following = self.peek()

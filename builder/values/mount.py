@@ -49,6 +49,7 @@ class TmpfsRequest:
 
     target: str
     size_bytes: int = 0
+    read_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
