@@ -1,0 +1,322 @@
+"""The merged view of a stack of layers."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from builder.errors import ContextError
+from builder.tree.view import View
+from builder.values.entry import Entry, Kind
+
+
+def _dir(path: bytes, mode: int = 0o755) -> Entry:
+    return Entry(path, Kind.DIR, mode)
+
+
+def _file(path: bytes, content: str = "") -> Entry:
+    return Entry(path, Kind.FILE, digest=content, size=len(content), offset=512)
+
+
+def _link(path: bytes, target: bytes) -> Entry:
+    return Entry(path, Kind.SYMLINK, 0o777, link=target)
+
+
+def _hard(path: bytes, target: bytes) -> Entry:
+    return Entry(path, Kind.HARDLINK, link=target)
+
+
+def _gone(path: bytes) -> Entry:
+    return Entry(path, Kind.WHITEOUT)
+
+
+def _paths(view: View) -> list[bytes]:
+    return [located.entry.path for located in view.walk(b"")][1:]
+
+
+def test_empty_stack_has_a_root() -> None:
+    """A stack of no layers is a root directory with nothing in it."""
+    view = View.of([])
+    located = view.get(b"")
+    assert located is not None and located.entry.kind is Kind.DIR
+    assert view.children(b"") == [] and len(view) == 1
+
+
+def test_upper_layer_wins() -> None:
+    """A path that several layers have is the uppermost one's."""
+    view = View.of([[_file(b"f", "1")], [_file(b"f", "2")], []])
+    located = view.get(b"f")
+    assert located is not None and (located.entry.digest, located.layer) == ("2", 1)
+
+
+def test_attributes_of_the_root_come_from_the_layer() -> None:
+    """A layer's entry for the root sets its mode; one that is no directory is ignored."""
+    view = View.of([[_dir(b"", 0o700)], [_file(b"")]])
+    located = view.get(b"")
+    assert located is not None and (located.entry.kind, located.entry.mode) == (Kind.DIR, 0o700)
+
+
+def test_directory_over_directory_keeps_what_is_inside() -> None:
+    """A directory that comes again changes its attributes only."""
+    view = View.of([[_dir(b"d"), _file(b"d/f")], [_dir(b"d", 0o700)]])
+    located = view.get(b"d")
+    assert located is not None and located.entry.mode == 0o700
+    assert view.children(b"d") == [b"f"]
+
+
+def test_file_over_directory_takes_its_place() -> None:
+    """A file in the place of a directory takes away all that was inside."""
+    view = View.of([[_dir(b"d"), _dir(b"d/e"), _file(b"d/e/f"), _file(b"dx")], [_file(b"d")]])
+    assert _paths(view) == [b"d", b"dx"]
+    assert view.children(b"d") == []
+
+
+def test_directory_over_file() -> None:
+    """A directory in the place of a file is a directory, with what its layer puts inside."""
+    view = View.of([[_file(b"d")], [_dir(b"d"), _file(b"d/f")]])
+    assert view.children(b"d") == [b"f"]
+
+
+def test_whiteout_hides_a_tree() -> None:
+    """A whiteout takes away a path and all below it, and is itself not seen."""
+    view = View.of([[_dir(b"d"), _file(b"d/f"), _file(b"d-")], [_gone(b"d")]])
+    assert _paths(view) == [b"d-"]
+
+
+def test_whiteout_hides_lower_layers_only() -> None:
+    """A whiteout does not touch what its own layer has, whichever comes first."""
+    for layer in ([_gone(b"d"), _dir(b"d"), _file(b"d/new")], [_dir(b"d"), _file(b"d/new"), _gone(b"d")]):
+        assert _paths(View.of([[_dir(b"d"), _file(b"d/old")], layer])) == [b"d", b"d/new"]
+
+
+def test_whiteout_of_nothing() -> None:
+    """A whiteout of a path that is not there does nothing."""
+    assert _paths(View.of([[_file(b"f")], [_gone(b"x/y")]])) == [b"f"]
+
+
+def test_opaque_directory_hides_what_lower_layers_have_inside() -> None:
+    """An opaque marker keeps the directory and its own layer's entries."""
+    upper = [_dir(b"d"), _file(b"d/new"), Entry(b"d", Kind.OPAQUE)]
+    assert _paths(View.of([[_dir(b"d"), _file(b"d/old"), _file(b"f")], upper])) == [b"d", b"d/new", b"f"]
+
+
+def test_opaque_root() -> None:
+    """The root can be opaque."""
+    assert _paths(View.of([[_file(b"old")], [Entry(b"", Kind.OPAQUE), _file(b"new")]])) == [b"new"]
+
+
+def test_missing_parents_are_plain_directories() -> None:
+    """A parent that no layer has is a directory of root's with mode 0755."""
+    view = View.of([[_file(b"a/b/c")]])
+    located = view.get(b"a/b")
+    assert located is not None
+    assert (located.entry.kind, located.entry.mode, located.entry.uid) == (Kind.DIR, 0o755, 0)
+    assert _paths(view) == [b"a", b"a/b", b"a/b/c"]
+
+
+def test_missing_parents_keep_lower_directories() -> None:
+    """A parent that a lower layer has keeps its attributes."""
+    located = View.of([[_dir(b"d", 0o700)], [_file(b"d/f")]]).get(b"d")
+    assert located is not None and (located.entry.mode, located.layer) == (0o700, 0)
+
+
+def test_hard_link_is_its_file() -> None:
+    """A hard link has the attributes and the content of the file it names, and its own path."""
+    view = View.of([[_file(b"a", "1"), _hard(b"b", b"a")]])
+    located = view.get(b"b")
+    assert located is not None
+    assert (located.entry.path, located.entry.kind, located.entry.digest) == (b"b", Kind.FILE, "1")
+    assert (located.layer, located.first_name, located.content_of.path) == (0, b"a", b"a")
+
+
+def test_hard_link_outlives_its_first_name() -> None:
+    """A later layer that removes or replaces the first name does not touch the others."""
+    for later in (_gone(b"a"), _file(b"a", "2")):
+        located = View.of([[_file(b"a", "1"), _hard(b"b", b"a")], [later]]).get(b"b")
+        assert located is not None and (located.entry.digest, located.layer) == ("1", 0)
+
+
+def test_hard_link_in_the_same_layer_wins_over_lower_files() -> None:
+    """A hard link means the file of its own layer, not a lower one of the same name."""
+    located = View.of([[_file(b"a", "1")], [_file(b"a", "2"), _hard(b"b", b"a")]]).get(b"b")
+    assert located is not None and (located.entry.digest, located.layer) == ("2", 1)
+
+
+def test_hard_link_to_a_lower_layer() -> None:
+    """A hard link to a file that only a lower layer has finds its content there."""
+    located = View.of([[_file(b"a", "1")], [_hard(b"b", b"a")]]).get(b"b")
+    assert located is not None and (located.entry.digest, located.layer) == ("1", 0)
+
+
+def test_chains_of_hard_links() -> None:
+    """Links to links lead to the file, in any order; loops and links to nothing or to directories are left out."""
+    layer = [_hard(b"c", b"b"), _hard(b"b", b"a"), _file(b"a", "1"), _hard(b"x", b"y"), _hard(b"y", b"x")]
+    view = View.of([[*layer, _dir(b"d"), _hard(b"e", b"d"), _hard(b"s", b"s")]])
+    assert _paths(view) == [b"a", b"b", b"c", b"d"]
+    located = view.get(b"c")
+    assert located is not None and located.first_name == b"a"
+
+
+def test_walk_is_sorted_and_depth_first() -> None:
+    """A walk gives a directory before its content, and names in byte order."""
+    view = View.of([[_file(b"b"), _file(b"a-"), _dir(b"a"), _file(b"a/z"), _file(b"a/\xff"), _file(b"a/b/c")]])
+    assert _paths(view) == [b"a", b"a/b", b"a/b/c", b"a/z", b"a/\xff", b"a-", b"b"]
+    assert [located.entry.path for located in view.walk(b"a/b")] == [b"a/b", b"a/b/c"]
+    assert [located.entry.path for located in view.walk(b"b")] == [b"b"]
+    assert list(view.walk(b"nothing")) == []
+
+
+_TREE = View.of(
+    [
+        [
+            _dir(b"usr"),
+            _dir(b"usr/bin"),
+            _file(b"usr/bin/sh"),
+            _link(b"bin", b"usr/bin"),
+            _link(b"abs", b"/usr/bin"),
+            _link(b"up", b"../../../usr"),
+            _link(b"usr/back", b".."),
+            _link(b"self", b"self"),
+            _link(b"dangling", b"no/where"),
+            _link(b"two", b"bin/../back"),
+            _link(b"dot", b"."),
+        ]
+    ]
+)
+
+
+@pytest.mark.parametrize(
+    ("path", "real"),
+    [
+        (b"", b""),
+        (b"/", b""),
+        (b"/bin/sh", b"usr/bin/sh"),
+        (b"abs/sh", b"usr/bin/sh"),
+        (b"up/bin/./sh/", b"usr/bin/sh"),
+        (b"../../../etc", b"etc"),
+        (b"usr/back/bin/sh", b"usr/bin/sh"),
+        (b"new/dir/file", b"new/dir/file"),
+        (b"bin/new/file", b"usr/bin/new/file"),
+        (b"new/../bin", b"usr/bin"),
+        (b"dangling", b"no/where"),
+        (b"dangling/x", b"no/where/x"),
+        (b"two", b""),
+        (b"dot/dot/dot/bin", b"usr/bin"),
+        (b"usr/bin/sh/x", b"usr/bin/sh/x"),
+    ],
+)
+def test_resolve(path: bytes, real: bytes) -> None:
+    """Links and `..` are followed inside the root; what is not there is kept as written."""
+    assert _TREE.resolve(path) == real
+
+
+def test_resolve_can_leave_the_last_link() -> None:
+    """With follow_last off, a link at the end stays, one on the way does not."""
+    assert _TREE.resolve(b"bin", follow_last=False) == b"bin"
+    assert _TREE.resolve(b"abs/../bin", follow_last=False) == b"usr/bin"
+
+
+def test_resolve_refuses_loops() -> None:
+    """A loop of links is an error, not an endless walk."""
+    with pytest.raises(ContextError, match="too many symbolic links"):
+        _TREE.resolve(b"self/x")
+
+
+def test_resolve_follows_forty_links() -> None:
+    """Forty links are followed, as the kernel does, and not one more."""
+    links = [_link(b"l%d" % number, b"l%d" % (number + 1)) for number in range(41)]
+    view = View.of([links])
+    assert view.resolve(b"l1") == b"l41"
+    with pytest.raises(ContextError):
+        view.resolve(b"l0")
+
+
+_PATHS = st.lists(st.sampled_from([b"a", b"b", b"a-"]), min_size=1, max_size=3).map(b"/".join)
+_KINDS = st.sampled_from([Kind.DIR, Kind.DIR, Kind.FILE, Kind.SYMLINK, Kind.WHITEOUT, Kind.OPAQUE, Kind.HARDLINK])
+_ROWS = st.builds(lambda path, kind, link: Entry(path, kind, link=link), _PATHS, _KINDS, _PATHS)
+_LAYERS = st.lists(
+    st.lists(_ROWS, max_size=8, unique_by=lambda row: (row.path, row.kind is Kind.WHITEOUT, row.kind is Kind.OPAQUE)),
+    max_size=4,
+)
+
+
+def _naive(layers: list[list[Entry]]) -> dict[bytes, tuple[Kind, int, bytes]]:
+    """The same by the plainest means: a dict from path to kind, layer and first name, and comparisons of prefixes."""
+    state: dict[bytes, tuple[Kind, int, bytes]] = {}
+
+    def clear(path: bytes) -> None:
+        for other in [other for other in state if other.startswith(path + b"/")]:
+            del state[other]
+
+    def put(path: bytes, what: tuple[Kind, int, bytes], number: int) -> None:
+        parts = path.split(b"/")
+        for length in range(1, len(parts)):
+            parent = b"/".join(parts[:length])
+            if state.get(parent, (None,))[0] is not Kind.DIR:
+                state[parent] = (Kind.DIR, number, parent)
+        if what[0] is not Kind.DIR:
+            clear(path)
+        state[path] = what
+
+    for number, layer in enumerate(layers):
+        for row in layer:
+            if row.kind in (Kind.WHITEOUT, Kind.OPAQUE):
+                clear(row.path)
+            if row.kind is Kind.WHITEOUT:
+                state.pop(row.path, None)
+        for row in layer:
+            if row.kind is Kind.OPAQUE:
+                put(row.path + b"/.", (Kind.FILE, number, b""), number)
+                del state[row.path + b"/."]
+            elif row.kind not in (Kind.WHITEOUT, Kind.HARDLINK):
+                put(row.path, (row.kind, number, row.path), number)
+        links = [row for row in layer if row.kind is Kind.HARDLINK]
+        while True:
+            left = []
+            for row in links:
+                target = state.get(row.link)
+                if target is None or target[0] is Kind.DIR:
+                    left.append(row)
+                elif row.link != row.path:
+                    put(row.path, target, number)
+            if not left or len(left) == len(links):
+                break
+            links = left
+    return state
+
+
+@given(_LAYERS)
+def test_view_equals_a_naive_merge(layers: list[list[Entry]]) -> None:
+    """For any layers the view is what plain dictionaries and prefix comparisons give."""
+    view = View.of(layers)
+    found = {located.entry.path: (located.entry.kind, located.layer, located.first_name) for located in view.walk(b"")}
+    del found[b""]
+    assert found == _naive(layers)
+    assert len(view) == len(found) + 1
+    for path in found:
+        assert view.get(path) is not None
+
+
+@given(_LAYERS, st.lists(st.sampled_from([b"a", b"b", b"..", b".", b""]), max_size=6).map(b"/".join))
+def test_resolved_paths_are_contained(layers: list[list[Entry]], path: bytes) -> None:
+    """Whatever links there are, a resolved path has no `..`, no `.`, no empty part, and resolving it again is it."""
+    view = View.of(layers)
+    try:
+        real = view.resolve(path)
+    except ContextError:
+        return
+    assert real == b"" or not {b"", b".", b".."} & set(real.split(b"/"))
+    assert view.resolve(real) == real
+
+
+def test_large_images_merge_quickly() -> None:
+    """A hundred thousand entries are merged in well under a second, a removed tree among them."""
+    entries = [_dir(b"d%d" % number) for number in range(100)]
+    entries += [_file(b"d%d/f%d" % (number % 100, number)) for number in range(100_000)]
+    before = time.process_time()
+    view = View.of([entries, [_gone(b"d7")]])
+    assert time.process_time() - before < 2
+    assert len(view) == 1 + 99 + 99_000
