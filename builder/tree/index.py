@@ -147,7 +147,7 @@ def _parsed(path: str | os.PathLike[str]) -> tuple[DiffId, list[Entry]]:
         # One call for the whole table: the parser costs a third of what it does line by line.
         rows = json.loads(b"[" + rest[:-1].replace(b"\n", b",") + b"]")
         return diff_id, [_entry(*row) for row in rows]
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise _damaged(path) from error
 
 
@@ -160,7 +160,7 @@ def _diff_id(line: bytes, path: str | os.PathLike[str]) -> DiffId:
         head = json.loads(line)
         version = head["version"]
         diff_id = DiffId.parse(head["diff_id"])
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise _damaged(path) from error
     if version != INDEX_VERSION:
         raise StoreError(
@@ -221,7 +221,7 @@ def _entry(
         size,
         mtime_ns,
         link.encode("utf-8", "surrogateescape") if link else b"",
-        tuple([(name, b64decode(value)) for name, value in xattrs]) if xattrs else (),
+        tuple([(name, b64decode(value, validate=True)) for name, value in xattrs]) if xattrs else (),
         offset,
         digest,
         (rdev[0], rdev[1]) if rdev else (0, 0),

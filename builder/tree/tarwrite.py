@@ -46,13 +46,13 @@ def header(entry: Entry) -> bytes:
     ValueError for what an entry must not be (a socket, a name with a NUL byte).
     """
     kind = entry.kind
-    if kind is Kind.WHITEOUT or kind is Kind.OPAQUE:
-        return _plain(tar_name(entry), b"", 0, b"0", b"%07o\0%07o\0%07o\0%011o\0%011o\0" % (0, 0, 0, 0, 0))
     type_flag = _TYPE_FLAGS.get(kind)
     if type_flag is None:
         raise ValueError(f"an entry of kind {kind.name} cannot be in a layer")
+    _check_names(entry.path, entry.link)
+    if kind is Kind.WHITEOUT or kind is Kind.OPAQUE:
+        entry = Entry(entry.path, kind, 0)
     name, link = tar_name(entry), entry.link
-    _check_names(name, link)
     seconds, fraction_ns = divmod(entry.mtime_ns, _NS)
     split = 0
     if len(name) > 100:

@@ -26,8 +26,11 @@ CASES = [
     pytest.param("touch tmp/x; rm tmp/x", [], id="a file that came and went leaves nothing, not even a whiteout"),
     pytest.param("chown 5 d/a; chown 0 d/a; chmod 600 d/sub; chmod 755 d/sub", [], id="a change taken back is none"),
     pytest.param("cp -p d/a t; cat t > d/a; rm t; touch -d @1000000000.5 d/a", [], id="equal content again is none"),
-    pytest.param("printf z > t; dd if=t of=d/a conv=notrunc status=none; touch -d @1000000000.5 d/a; rm t",
-                 ["d d", "f d/a"], id="other content of the same size and time is a change"),  # fmt: skip
+    pytest.param(
+        "printf z > t; dd if=t of=d/a conv=notrunc status=none; touch -d @1000000000.5 d/a; rm t",
+        ["d d", "f d/a"],
+        id="other content of the same size and time is a change",
+    ),
     pytest.param("touch -d @5 d/a", ["d d", "f d/a"], id="a file's time is a change"),
     pytest.param("touch -d @5 d", [], id="a directory's time alone is not"),
     pytest.param("chmod 700 d", ["d d"], id="a directory's mode is, and its content stays out"),
@@ -41,17 +44,21 @@ CASES = [
     pytest.param("mkdir n; touch n/f; rm n/f", ["d n"], id="a new directory hides nothing"),
     pytest.param("rm -r d; echo flat > d", ["f d"], id="a directory becomes a file"),
     pytest.param("rm h1; mkdir -p h1/x", ["d h1", "d h1/x"], id="a file becomes a directory"),
-    pytest.param("rm d/link; mkdir d/link; touch d/link/f", ["d d", "d d/link", "f d/link/f"],
-                 id="a link becomes a directory"),  # fmt: skip
+    pytest.param(
+        "rm d/link; mkdir d/link; touch d/link/f", ["d d", "d d/link", "f d/link/f"], id="a link becomes a directory"
+    ),
     pytest.param("echo z > z; ln z y", ["f y", "h z->y"], id="two names of a new file"),
     pytest.param("ln d/a z", ["d d", "f d/a", "h z->d/a"], id="a new name of an old file takes the file along"),
     pytest.param("echo x >> h1", ["f h1"], id="a changed name of two"),
     pytest.param("ln -s x s1; ln -P s1 s2", ["l s1->x", "h s2->s1"], id="two names of a link"),
     pytest.param("mkfifo p", ["p p"], id="a fifo"),
-    pytest.param("rm d/sub/b d/a; touch d/0", ["d d", "w d/a", "f d/0", "d d/sub", "w d/sub/b"],
-                 id="whiteouts come before their siblings"),  # fmt: skip
+    pytest.param(
+        "rm d/sub/b d/a; touch d/0",
+        ["d d", "w d/a", "f d/0", "d d/sub", "w d/sub/b"],
+        id="whiteouts come before their siblings",
+    ),
     pytest.param("mkdir 'a'; touch a-b a/b a.b", ["d a", "f a/b", "f a-b", "f a.b"], id="parents before children"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("script", "expected"), CASES)
