@@ -167,7 +167,7 @@ def place_archive(archive: Archive, destination: bytes, placement: Placement) ->
             continue  # names that only mean something between layers, and devices, are not for a step to make
         else:
             content = archive.opener(entry) if entry.kind is Kind.FILE else None
-            placement.put_file(path, entry._replace(offset=-1), content)
+            placement.put_file(path, entry._replace(offset=-1), content, (archive.fd, entry.offset))
 
 
 def _place_hard_link(entry: Entry, names: dict[bytes, bytes], path: bytes, placement: Placement) -> None:
@@ -175,4 +175,4 @@ def _place_hard_link(entry: Entry, names: dict[bytes, bytes], path: bytes, place
     item = None if target is None else placement.items.get(target)
     if item is None:
         raise ContextError(f"the archive has a hard link to {os.fsdecode(entry.link)!r}, which is not in it before")
-    placement.put_file(path, item.entry._replace(offset=-1), item.content)
+    placement.put_file(path, item.entry, item.content, placement.same.get(target or b""))

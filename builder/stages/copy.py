@@ -162,7 +162,7 @@ class _Copying:
                 place.put_directory(path, source)
             else:
                 place.make_parents(path)
-                place.put_file(path, source, content)
+                place.put_file(path, source, content, self.found.tree.identity(entry))
 
     def _place_file(self, destination: bytes, into: bool, one: Picked) -> None:
         source, content = self._source(one.entry)

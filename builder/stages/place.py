@@ -7,7 +7,7 @@ the root. Directories on the way that do not exist are made. No file is opened h
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 
 from builder.errors import BuildfileError
@@ -52,6 +52,7 @@ class Placement:
     attributes: Attributes
     span: Span
     items: dict[bytes, Item] = field(default_factory=dict)
+    same: dict[bytes, Hashable] = field(default_factory=dict)  # path → the file that it is one of several names of
 
     def look(self, path: bytes) -> Entry | None:
         """What is at this path (links not followed) once the layer lies on the others."""
@@ -120,18 +121,30 @@ class Placement:
         if old is None or (old.mode, old.uid, old.gid, old.xattrs) != (new.mode, new.uid, new.gid, new.xattrs):
             self.items[path] = Item(new, None)
 
-    def put_file(self, path: bytes, source: Entry, content: Content) -> None:
-        """Anything that is not a directory at the real path `path`."""
+    def put_file(self, path: bytes, source: Entry, content: Content, identity: Hashable = None) -> None:
+        """Anything that is not a directory at the real path `path`; files of one `identity` become hard links."""
         old = self.look(path)
         if path == b"" or (old is not None and old.kind is Kind.DIR):
             raise BuildfileError(
                 f"cannot copy a {_noun(source.kind)} to {_shown(path)}: a directory is there", span=self.span
             )
         self.items[path] = Item(self.attributes.applied(source._replace(path=path)), content)
+        self.same.pop(path, None)
+        if identity is not None and source.kind is Kind.FILE:
+            self.same[path] = identity
 
     def sorted_items(self) -> list[Item]:
-        """The layer's entries in the order in which they are packed."""
-        return [self.items[path] for path in sorted(self.items)]
+        """The layer's entries in the order in which they are packed; a hard link stands after its file."""
+        first: dict[Hashable, bytes] = {}
+        items = []
+        for path in sorted(self.items):
+            item = self.items[path]
+            identity = self.same.get(path)
+            target = path if identity is None else first.setdefault(identity, path)
+            if target != path:
+                item = Item(item.entry._replace(kind=Kind.HARDLINK, link=target, size=0, digest=""), None)
+            items.append(item)
+        return items
 
 
 def _shown(path: bytes) -> str:

@@ -6,7 +6,7 @@ Paths are bytes relative to the tree's root, as in Entry. Nothing a path says le
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -42,6 +42,9 @@ class SourceTree(Protocol):
 
     def openers(self, entries: Sequence[Entry]) -> list[Opener]:
         """For each of these files a function that opens its content; an fd positioned at its start."""
+
+    def identity(self, entry: Entry) -> Hashable:
+        """What all names of one file have in common, and no two files."""
 
     def missing_hint(self, path: bytes) -> str | None:
         """Why there might be nothing at this path."""
@@ -175,6 +178,10 @@ class HostTree:
 
         return open_file
 
+    def identity(self, entry: Entry) -> Hashable:
+        scanned = self._scanned(entry.path)
+        return None if scanned is None else (scanned.device, scanned.inode)
+
     def missing_hint(self, path: bytes) -> str | None:
         if path and self._rules.patterns and self._root.exists(path):
             return "it is there, but the ignore file excludes it"
@@ -210,6 +217,10 @@ class StackTree:
         if located is None:
             raise ContextError(f"{shown(entry.path)} is not in {self.title}")
         return located
+
+    def identity(self, entry: Entry) -> Hashable:
+        located = self._located(entry)
+        return (located.layer, located.first_name)
 
     def missing_hint(self, path: bytes) -> str | None:  # noqa: ARG002  the protocol's
         return None
