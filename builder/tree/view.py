@@ -2,7 +2,8 @@
 
 Nothing is unpacked and no disk is read. What the layers mean together is the OCI image-spec, layer.md: whiteouts and
 opaque markers hide what *lower* layers have, wherever they stand in their own layer; a directory over a directory
-changes its attributes and keeps what is inside; anything else replaces what was there, with all that was inside.
+changes its attributes and keeps what is inside; anything else replaces what was there, with all that was inside. Where
+an entry's parent is a symbolic link, the entry is where the link leads, inside the root (as `merged` unpacks it).
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from builder.errors import ContextError
+from builder.errors import ContextError, ImageError
+from builder.tree.safe import shown
 from builder.values.entry import Entry, Kind
 
 MAX_LINKS = 40
@@ -78,32 +80,39 @@ class View:
 
         What does not exist is kept as it is written. Raises ContextError for more than 40 links.
         """
-        waiting = _parts_reversed(path)
-        real = b""
-        links = 0
-        while waiting:
-            part = waiting.pop()
-            if part == b"..":
-                real = real.rpartition(b"/")[0]
-                continue
-            step = real + b"/" + part if real else part
-            found = self._nodes.get(step)
-            if found is None or found.entry.kind is not Kind.SYMLINK or not (waiting or follow_last):
-                real = step
-                continue
-            links += 1
-            if links > MAX_LINKS:
-                shown = path.decode("utf-8", "backslashreplace")
-                raise ContextError(f"too many symbolic links on the way to {shown}", hint="do they form a loop?")
-            if found.entry.link.startswith(b"/"):
-                real = b""
-            waiting += _parts_reversed(found.entry.link)
+        real = _resolved(self._nodes, path, follow_last)
+        if real is None:
+            raise ContextError(f"too many symbolic links on the way to {shown(path)}", hint="do they form a loop?")
         return real
 
     def _all_names(self) -> dict[bytes, set[bytes]]:
         if self._names is None:
             self._names = _names_of(self._nodes)
         return self._names
+
+
+def _resolved(nodes: dict[bytes, Located], path: bytes, follow_last: bool) -> bytes | None:
+    """The real path of a name; None for more than 40 links."""
+    waiting = _parts_reversed(path)
+    real = b""
+    links = 0
+    while waiting:
+        part = waiting.pop()
+        if part == b"..":
+            real = real.rpartition(b"/")[0]
+            continue
+        step = real + b"/" + part if real else part
+        found = nodes.get(step)
+        if found is None or found.entry.kind is not Kind.SYMLINK or not (waiting or follow_last):
+            real = step
+            continue
+        links += 1
+        if links > MAX_LINKS:
+            return None
+        if found.entry.link.startswith(b"/"):
+            real = b""
+        waiting += _parts_reversed(found.entry.link)
+    return real
 
 
 def _parts_reversed(path: bytes) -> list[bytes]:
@@ -135,16 +144,16 @@ class _Merge:
         """Lay one layer on top: first what it hides, then what it has, then its further names for what it has."""
         for entry in entries:
             if entry.kind is Kind.WHITEOUT:
-                self._remove(entry.path)
+                self._remove(self._real(entry.path))
             elif entry.kind is Kind.OPAQUE:
-                self._remove_below(entry.path)
+                self._remove_below(self._directory(entry.path))
         self._checked = b""
         hard_links = []
         for entry in entries:
             if entry.kind is Kind.HARDLINK:
                 hard_links.append(entry)
             elif entry.kind is Kind.OPAQUE:
-                self._make_directories(entry.path, number)
+                self._make_directories(self._directory(entry.path), number)
             elif entry.kind is not Kind.WHITEOUT:
                 self._add(Located(entry, number, entry.path), number)
         while hard_links and len(left := self._linked(hard_links, number)) < len(hard_links):
@@ -154,19 +163,41 @@ class _Merge:
         """Give files their further names; returns those whose target is not there (yet)."""
         left = []
         for entry in hard_links:
-            target = self.nodes.get(entry.link)
+            link = self._real(entry.link)
+            target = self.nodes.get(link)
             if target is None or target.entry.kind is Kind.DIR:
                 left.append(entry)
-            elif entry.link != entry.path:
+            elif link != self._real(entry.path):
                 self._add(target._replace(entry=target.entry._replace(path=entry.path)), number)
         return left
+
+    def _real(self, path: bytes) -> bytes:
+        """Where a path is, links on the way to it followed."""
+        parent, _, name = path.rpartition(b"/")
+        parent = self._directory(parent)
+        return parent + b"/" + name if parent else name
+
+    def _directory(self, path: bytes) -> bytes:
+        """Where the directory is that a path names, links followed. Raises ImageError for a loop of links."""
+        found = self.nodes.get(path)
+        if found is not None and found.entry.kind is Kind.DIR:
+            return path
+        real = _resolved(self.nodes, path, follow_last=True)
+        if real is None:
+            raise ImageError(f"too many symbolic links on the way to {shown(path)} of a layer", hint="they form a loop")
+        return real
 
     def _add(self, located: Located, number: int) -> None:
         path = located.entry.path
         parent = path.rpartition(b"/")[0]
         if parent != self._checked:
-            self._make_directories(parent, number)
-            self._checked = parent
+            real = self._directory(parent)
+            self._make_directories(real, number)
+            if real == parent:
+                self._checked = parent
+            else:
+                path = self._real(path)
+                located = located._replace(entry=located.entry._replace(path=path))
         old = self.nodes.get(path)
         if located.entry.kind is not Kind.DIR:
             if not path:

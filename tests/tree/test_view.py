@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builder.errors import ContextError
+from builder.errors import ContextError, ImageError
 from builder.tree.view import View
 from builder.values.entry import Entry, Kind
 
@@ -160,6 +160,37 @@ def test_chains_of_hard_links() -> None:
     assert located is not None and located.first_name == b"a"
 
 
+def test_entries_below_a_link_are_where_it_leads() -> None:
+    """A layer that names var/run/x, where var/run is a link to /run, has put run/x; the link stays."""
+    lower = [_dir(b"run", 0o700), _dir(b"var"), _link(b"var/run", b"/run"), _file(b"run/old")]
+    upper = [_file(b"var/run/x", "1"), _hard(b"y", b"var/run/x"), _gone(b"var/run/old"), _file(b"var/run/d/z")]
+    view = View.of([lower, upper])
+    assert _paths(view) == [b"run", b"run/d", b"run/d/z", b"run/x", b"var", b"var/run", b"y"]
+    located = view.get(b"run/x")
+    assert located is not None and (located.entry.path, located.content_of.path) == (b"run/x", b"var/run/x")
+    run = view.get(b"run")
+    assert run is not None and run.entry.mode == 0o700
+    assert view.get(b"y") == located._replace(entry=located.entry._replace(path=b"y"))
+
+
+def test_links_of_the_same_layer_count_too() -> None:
+    """Entries below a link that came before them in their own layer are where it leads, also after it is replaced."""
+    view = View.of([[_link(b"l", b"d"), _file(b"l/a"), _dir(b"l"), _file(b"l/b")]])
+    assert _paths(view) == [b"d", b"d/a", b"l", b"l/b"]
+
+
+def test_a_directory_takes_a_links_place() -> None:
+    """A layer that has the directory itself replaces a lower link."""
+    view = View.of([[_dir(b"d"), _link(b"l", b"d")], [_dir(b"l"), _file(b"l/x")]])
+    assert _paths(view) == [b"d", b"l", b"l/x"]
+
+
+def test_layer_through_a_loop_is_refused() -> None:
+    """Entries below a loop of links are an ImageError."""
+    with pytest.raises(ImageError, match="too many symbolic links"):
+        View.of([[_link(b"l", b"l"), _file(b"l/x")]])
+
+
 def test_walk_is_sorted_and_depth_first() -> None:
     """A walk gives a directory before its content, and names in byte order."""
     view = View.of([[_file(b"b"), _file(b"a-"), _dir(b"a"), _file(b"a/z"), _file(b"a/\xff"), _file(b"a/b/c")]])
@@ -243,58 +274,85 @@ _LAYERS = st.lists(
 )
 
 
-def _naive(layers: list[list[Entry]]) -> dict[bytes, tuple[Kind, int, bytes]]:
-    """The same by the plainest means: a dict from path to kind, layer and first name, and comparisons of prefixes."""
-    state: dict[bytes, tuple[Kind, int, bytes]] = {}
+class _Loop(Exception):
+    """The layers have a loop of links."""
 
-    def clear(path: bytes) -> None:
-        for other in [other for other in state if other.startswith(path + b"/")]:
-            del state[other]
 
-    def put(path: bytes, what: tuple[Kind, int, bytes], number: int) -> None:
+class _Naive:
+    """The same by the plainest means: a dict from path to entry, layer and first name, and comparisons of prefixes."""
+
+    def __init__(self) -> None:
+        self.state: dict[bytes, tuple[Entry, int, bytes]] = {}
+
+    def real(self, path: bytes) -> bytes:
+        """Replace the first link in the path by where it points, until there is none."""
+        for _ in range(60):
+            parts = path.split(b"/")
+            for length in range(1, len(parts)):
+                found = self.state.get(b"/".join(parts[:length]))
+                if found and found[0].kind is Kind.SYMLINK:
+                    path = b"/".join((*parts[: length - 1], found[0].link, *parts[length:]))
+                    break
+            else:
+                return path
+        raise _Loop
+
+    def clear(self, path: bytes) -> None:
+        for other in [other for other in self.state if other.startswith(path + b"/")]:
+            del self.state[other]
+
+    def put(self, path: bytes, what: tuple[Entry, int, bytes], number: int) -> None:
         parts = path.split(b"/")
         for length in range(1, len(parts)):
             parent = b"/".join(parts[:length])
-            if state.get(parent, (None,))[0] is not Kind.DIR:
-                state[parent] = (Kind.DIR, number, parent)
-        if what[0] is not Kind.DIR:
-            clear(path)
-        state[path] = what
+            if parent not in self.state or self.state[parent][0].kind is not Kind.DIR:
+                self.state[parent] = (Entry(parent, Kind.DIR), number, parent)
+        if what[0].kind is not Kind.DIR:
+            self.clear(path)
+        self.state[path] = what
 
-    for number, layer in enumerate(layers):
+    def apply(self, number: int, layer: list[Entry]) -> None:
         for row in layer:
-            if row.kind in (Kind.WHITEOUT, Kind.OPAQUE):
-                clear(row.path)
             if row.kind is Kind.WHITEOUT:
-                state.pop(row.path, None)
+                self.clear(self.real(row.path))
+                self.state.pop(self.real(row.path), None)
+            elif row.kind is Kind.OPAQUE:
+                self.clear(self.real(row.path + b"/.").removesuffix(b"/."))
         for row in layer:
             if row.kind is Kind.OPAQUE:
-                put(row.path + b"/.", (Kind.FILE, number, b""), number)
-                del state[row.path + b"/."]
+                path = self.real(row.path + b"/.")
+                self.put(path, (row, number, b""), number)
+                del self.state[path]
             elif row.kind not in (Kind.WHITEOUT, Kind.HARDLINK):
-                put(row.path, (row.kind, number, row.path), number)
+                self.put(self.real(row.path), (row, number, row.path), number)
         links = [row for row in layer if row.kind is Kind.HARDLINK]
-        while True:
-            left = []
-            for row in links:
-                target = state.get(row.link)
-                if target is None or target[0] is Kind.DIR:
-                    left.append(row)
-                elif row.link != row.path:
-                    put(row.path, target, number)
-            if not left or len(left) == len(links):
-                break
+        while (left := [row for row in links if not self.link(row, number)]) and len(left) < len(links):
             links = left
-    return state
+
+    def link(self, row: Entry, number: int) -> bool:
+        target = self.state.get(self.real(row.link))
+        if target is None or target[0].kind is Kind.DIR:
+            return False
+        if self.real(row.link) != self.real(row.path):
+            self.put(self.real(row.path), target, number)
+        return True
 
 
 @given(_LAYERS)
 def test_view_equals_a_naive_merge(layers: list[list[Entry]]) -> None:
     """For any layers the view is what plain dictionaries and prefix comparisons give."""
+    naive = _Naive()
+    try:
+        for number, layer in enumerate(layers):
+            naive.apply(number, layer)
+    except _Loop:
+        with pytest.raises(ImageError, match="too many symbolic links"):
+            View.of(layers)
+        return
     view = View.of(layers)
     found = {located.entry.path: (located.entry.kind, located.layer, located.first_name) for located in view.walk(b"")}
     del found[b""]
-    assert found == _naive(layers)
+    assert found == {path: (entry.kind, layer, name) for path, (entry, layer, name) in naive.state.items()}
     assert len(view) == len(found) + 1
     for path in found:
         assert view.get(path) is not None
@@ -303,10 +361,10 @@ def test_view_equals_a_naive_merge(layers: list[list[Entry]]) -> None:
 @given(_LAYERS, st.lists(st.sampled_from([b"a", b"b", b"..", b".", b""]), max_size=6).map(b"/".join))
 def test_resolved_paths_are_contained(layers: list[list[Entry]], path: bytes) -> None:
     """Whatever links there are, a resolved path has no `..`, no `.`, no empty part, and resolving it again is it."""
-    view = View.of(layers)
     try:
+        view = View.of(layers)
         real = view.resolve(path)
-    except ContextError:
+    except (ContextError, ImageError):
         return
     assert real == b"" or not {b"", b".", b".."} & set(real.split(b"/"))
     assert view.resolve(real) == real
