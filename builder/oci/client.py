@@ -105,7 +105,7 @@ class Tokens:
             )
         try:
             with response:
-                data = limited_body(response, _TOKEN_LIMIT_BYTES, patience.deadline_for(_TOKEN_LIMIT_BYTES))
+                data = limited_body(response, _TOKEN_LIMIT_BYTES, patience.deadline_for(0))
         except TransferBroken as broken:
             raise unreachable(url, broken.__cause__) from broken
         document = parse_document(data, f"the answer of the token service {shown(url)}")

@@ -17,7 +17,7 @@ from typing import Protocol
 from builder.errors import ImageError, StoreError
 from builder.oci.document import MAX_DOCUMENT_BYTES, canonical, parse_document
 from builder.oci.manifest import read_index, write_index
-from builder.oci.place import place_blob, replace_file
+from builder.oci.place import place_blob, remove_leftovers, replace_file
 from builder.oci.select import select
 from builder.oci.source import Documents, Progress, load_image, named
 from builder.oci.verify import chunks_of, open_regular, verified_bytes, write_error, write_verified
@@ -111,8 +111,9 @@ def write_layout(directory: Path, image: Image, blob_path: BlobPath, names: tupl
     `blob_path` gives the file of each blob (the manifest's, the config's, the layers'). Raises StoreError.
     """
     try:
-        _prepare(directory)
+        directory.mkdir(parents=True, exist_ok=True)
         with _locked(directory):
+            _prepare(directory)
             for descriptor in blobs_of(image):
                 place_blob(blob_path(descriptor.digest), directory / "blobs/sha256" / descriptor.digest.hex, descriptor)
             kept = _entries(directory)
@@ -122,15 +123,18 @@ def write_layout(directory: Path, image: Image, blob_path: BlobPath, names: tupl
 
 
 def _prepare(directory: Path) -> None:
-    directory.mkdir(parents=True, exist_ok=True)
+    """Make an empty layout where there is none, and clear away what a killed build of ours left behind."""
+    remove_leftovers(directory)
     if not (directory / "oci-layout").exists():
-        if next(os.scandir(directory), None) is not None and not (directory / "blobs").is_dir():
+        if os.listdir(directory):
             raise StoreError(
                 f"{directory} is not empty and not an OCI layout; nothing was written there",
                 hint="name a directory that does not exist, is empty, or is a layout",
             )
         replace_file(directory / "oci-layout", LAYOUT_FILE)
-    (directory / "blobs" / "sha256").mkdir(parents=True, exist_ok=True)
+    blobs = directory / "blobs" / "sha256"
+    blobs.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(blobs)
 
 
 @contextmanager

@@ -93,7 +93,7 @@ def kind_of(data: bytes, announced: str, what: str) -> str:
         raise ImageError(
             f"{what} has the unknown media type {declared[:200]!r}", hint="it may not be a container image"
         )
-    if document.number("schemaVersion", 1) == 1 and not known:
+    if document.number("schemaVersion") == 1:
         raise _schema_1(what)
     shape = MEDIA_INDEX if is_index else MEDIA_MANIFEST
     found = known[0] if known else shape

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import re
 import secrets
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from builder.errors import StoreError
 from builder.oci.verify import CHUNK_BYTES
 from builder.values.image import Descriptor
 
+_TEMPORARY = re.compile(r"\..*\.[0-9a-f]{12}\.pybuild-tmp\Z")
 _FICLONE = 0x40049409  # ioctl_ficlone(2)
 
 
@@ -101,7 +103,14 @@ def copy_range(source: int, target: int) -> None:
 
 def temporary_beside(path: Path) -> Path:
     """A fresh name in the same directory, so that a rename is possible."""
-    return path.with_name(f".{path.name[:100]}.{secrets.token_hex(6)}.tmp")
+    return path.with_name(f".{path.name[:100]}.{secrets.token_hex(6)}.pybuild-tmp")
+
+
+def remove_leftovers(directory: Path) -> None:
+    """Remove temporary files of killed processes; the caller holds the lock that keeps living ones out."""
+    for name in os.listdir(directory):
+        if _TEMPORARY.match(name):
+            (directory / name).unlink(missing_ok=True)
 
 
 def sync_directory(directory: Path) -> None:

@@ -92,7 +92,7 @@ class RegistrySource:
         for attempt in range(1, http.patience.attempts + 1):
             try:
                 with self._client.get(url, headers) as response:
-                    data = limited_body(response, MAX_DOCUMENT_BYTES, http.patience.deadline_for(MAX_DOCUMENT_BYTES))
+                    data = limited_body(response, MAX_DOCUMENT_BYTES, http.patience.deadline_for(0))
                 media_type = response.headers.get("Content-Type", "").partition(";")[0].strip()
                 return _Answer(data, media_type, response.headers.get("Docker-Content-Digest", ""))
             except TransferBroken as broken:

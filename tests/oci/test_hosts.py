@@ -1,0 +1,109 @@
+"""Rules about hosts."""
+
+from __future__ import annotations
+
+import pytest
+
+from builder.oci.hosts import is_loopback, may_give_token, may_lead_to, origin, proxies_for, registry_url
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST", "127.0.0.1", "127.9.9.9", "[::1]", "::1"])
+def test_loopback_hosts(host: str) -> None:
+    """localhost, all of 127.0.0.0/8 and ::1 are this machine."""
+    assert is_loopback(host)
+
+
+@pytest.mark.parametrize("host", ["localhost.example.com", "127.example.com", "10.0.0.1", "::2", "", "0.0.0.0"])
+def test_other_hosts_are_not_loopback(host: str) -> None:
+    """What only looks like it, or would have to be looked up, is not."""
+    assert not is_loopback(host)
+
+
+@pytest.mark.parametrize(
+    ("registry", "url"),
+    [
+        ("docker.io", "https://registry-1.docker.io"),
+        ("ghcr.io", "https://ghcr.io"),
+        ("10.0.0.1:5000", "https://10.0.0.1:5000"),
+        ("localhost", "http://localhost"),
+        ("127.0.0.1:5000", "http://127.0.0.1:5000"),
+        ("[::1]:5000", "http://[::1]:5000"),
+    ],
+)
+def test_where_a_registry_is_reached(registry: str, url: str) -> None:
+    """https everywhere but on loopback; docker.io lives elsewhere than its name."""
+    assert registry_url(registry) == url
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "allowed"),
+    [
+        ("https://a/x", "https://b/y", True),
+        ("https://a/x", "http://a/x", False),
+        ("http://a/x", "http://b/y", True),
+        ("https://a/x", "https://127.0.0.1/y", False),
+        ("http://a/x", "http://localhost:1/y", False),
+        ("http://127.0.0.1:1/x", "http://127.0.0.1:2/y", True),
+        ("http://127.0.0.1:1/x", "https://b/y", True),
+    ],
+)
+def test_where_a_redirect_may_lead(source: str, target: str, allowed: bool) -> None:
+    """Never from https to http, and to this machine only from this machine."""
+    assert may_lead_to(source, target) is allowed
+
+
+@pytest.mark.parametrize(
+    ("registry", "realm", "allowed"),
+    [
+        ("https://a", "https://auth.a/token", True),
+        ("https://a", "http://a/token", False),
+        ("https://a", "http://127.0.0.1/token", False),
+        ("http://127.0.0.1:5000", "http://127.0.0.1:5001/token", True),
+        ("http://127.0.0.1:5000", "http://elsewhere/token", False),
+        ("http://127.0.0.1:5000", "https://elsewhere/token", True),
+    ],
+)
+def test_which_token_service_is_trusted(registry: str, realm: str, allowed: bool) -> None:
+    """https, or the registry itself, or loopback where the registry is on loopback."""
+    assert may_give_token(registry, realm) is allowed
+
+
+@pytest.mark.parametrize("url", ["ftp://a/x", "https://", "nonsense", "file:///etc/passwd", "http://a:port/"])
+def test_what_is_no_web_url_has_no_origin(url: str) -> None:
+    """Other schemes, and URLs without a host, are a ValueError."""
+    with pytest.raises(ValueError, match=r"."):
+        origin(url)
+
+
+def test_an_origin_has_its_default_port() -> None:
+    """https://a and https://a:443 are one party; another port is another."""
+    assert origin("https://A/x") == origin("https://a:443/y") != origin("https://a:444/")
+
+
+PROXIES = {"HTTPS_PROXY": "http://proxy:3128", "http": "proxy:3128", "no_proxy": ".corp, 10.0.0.0/8,exact.net:8443"}
+
+
+@pytest.mark.parametrize(
+    ("url", "proxy"),
+    [
+        ("https://a/", {"https": "http://proxy:3128"}),
+        ("http://a/", {"http": "http://proxy:3128"}),
+        ("https://x.corp/", {}),
+        ("https://corp/", {}),
+        ("https://xcorp/", {"https": "http://proxy:3128"}),
+        ("https://10.1.2.3/", {}),
+        ("https://exact.net:8443/", {}),
+        ("https://exact.net/", {"https": "http://proxy:3128"}),
+        ("http://127.0.0.1:5000/", {}),
+        ("http://localhost:5000/", {}),
+    ],
+)
+def test_which_proxy_serves_a_url(url: str, proxy: dict[str, str]) -> None:
+    """By scheme, under any spelling, but not for loopback and what no_proxy names."""
+    assert proxies_for(url, PROXIES) == proxy
+
+
+def test_no_proxy_star_exempts_everything() -> None:
+    """`*` turns proxies off; ALL_PROXY serves both schemes."""
+    assert proxies_for("https://a/", {**PROXIES, "no_proxy": "*"}) == {}
+    assert proxies_for("https://a/", {"ALL_PROXY": "http://p:1"}) == {"https": "http://p:1"}
