@@ -1,0 +1,47 @@
+"""What holds for all tests: what may be skipped, and who may run the tests of the kernel."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+NEVER_SKIPPED = ("kernel", "clients")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what needs an ordinary user with an id range where there is none."""
+    reason = _why_no_namespace()
+    if reason is None:
+        return
+    skip = pytest.mark.skip(reason=reason)
+    for item in items:
+        if item.get_closest_marker("kernel"):
+            item.add_marker(skip)
+
+
+def _why_no_namespace() -> str | None:
+    if os.geteuid() == 0:
+        return "these tests are about working without root; `make test` runs them as an ordinary user"
+    if shutil.which("newuidmap") is None:
+        return "newuidmap is not installed (Debian: uidmap)"
+    names = (str(os.geteuid()), os.environ.get("USER", ""))
+    ranges = Path("/etc/subuid").read_text() if Path("/etc/subuid").exists() else ""
+    if not any(line.split(":")[0] in names for line in ranges.splitlines()):
+        return "this user has no range in /etc/subuid"
+    return None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """Where PYBUILD_NO_SKIP is set (CI), a skipped test of the kernel or of a client is a failed one."""
+    report = yield
+    assert isinstance(report, pytest.TestReport)
+    if os.environ.get("PYBUILD_NO_SKIP") and report.skipped and not hasattr(report, "wasxfail"):
+        if any(item.get_closest_marker(name) for name in NEVER_SKIPPED):
+            report.outcome = "failed"
+            report.longrepr = f"skipped where nothing may be: {report.longrepr}"
+    return report
