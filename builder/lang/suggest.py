@@ -28,13 +28,17 @@ def did_you_mean(word: str, known: Iterable[str], otherwise: str) -> str:
 
 
 def _distance(left: str, right: str) -> int:
-    """Levenshtein's distance; anything above the farthest is only known to be far."""
+    """How many letters to add, drop, change or swap with a neighbour; beyond the farthest it is only known to be far."""
     if abs(len(left) - len(right)) > _FARTHEST or len(left) > _LONGEST:
         return _FARTHEST + 1
+    before: list[int] = []
     above = list(range(len(right) + 1))
     for row, letter in enumerate(left, 1):
         line = [row]
         for column, other in enumerate(right, 1):
-            line.append(min(above[column] + 1, line[-1] + 1, above[column - 1] + (letter != other)))
-        above = line
+            best = min(above[column] + 1, line[-1] + 1, above[column - 1] + (letter != other))
+            if row > 1 and column > 1 and left[row - 2] == other and letter == right[column - 2]:
+                best = min(best, before[column - 2] + 1)
+            line.append(best)
+        before, above = above, line
     return above[-1]
