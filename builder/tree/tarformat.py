@@ -359,7 +359,7 @@ def _unusual(flag: bytes, name: bytes) -> tuple[None, int]:
         return None, 0
     if flag == b"S":
         raise _sparse(name)
-    raise ImageError(f"the tar has {shown(name)} as an entry of type {shown(flag)!r}, which pybuild does not know")
+    raise ImageError(f"the tar has {shown(name)} as an entry of type '{shown(flag)}', which pybuild does not know")
 
 
 _HOSTILE = "no ordinary tool writes this: do not trust where the archive comes from"
