@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import signal
 import sys
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ from types import FrameType
 from typing import NoReturn
 
 from builder.commands.caller import Caller
-from builder.errors import Interrupted, PybuildError, StoreError
+from builder.errors import ContextError, Interrupted, PybuildError, StoreError
 
 BUG = 70
 """The exit code for what only a fault of ours explains (EX_SOFTWARE of sysexits.h)."""
@@ -38,26 +39,30 @@ class _Stopped(KeyboardInterrupt):
 
 def main() -> NoReturn:
     """Run the command line of this process and exit."""
-    _fill_standard_descriptors()
-    status = run(sys.argv[1:], _caller())
-    # Threads of a build that was stopped may still wait for the network; they must not keep the process.
-    _flush_and_leave(status)
+    _stop_on_signals()
+    _insist_on_utf8()
+    try:
+        _fill_standard_descriptors()
+        caller = _caller()
+        _leave(run(sys.argv[1:], caller), caller)
+    except KeyboardInterrupt as stop:  # while the end of something else was being told
+        os._exit(128 + _number(stop))
 
 
 def run(words: Sequence[str], caller: Caller) -> int:
     """Carry out a command line; every failure ends as text on standard error and an exit code."""
-    _stop_on_signals()
     try:
         from builder.commands.app import run as run_command
 
         return run_command(words, caller)
     except KeyboardInterrupt as stop:
-        return _fail(Interrupted(signal_number=getattr(stop, "number", signal.SIGINT)), caller)
-    except BrokenPipeError:
-        return 128 + signal.SIGPIPE  # who closed our standard output has read enough (`pybuild images | head -1`)
+        number = _number(stop)
+        return _fail(Interrupted(f"stopped by {signal.Signals(number).name}", signal_number=number), caller)
     except PybuildError as error:
         return _fail(error, caller)
     except OSError as error:
+        if isinstance(error, BrokenPipeError) and _reader_is_gone(caller):
+            return 128 + signal.SIGPIPE
         known = _output_error(error)
         return _fail(known, caller) if known else _bug(error, caller)
     except Exception as error:
@@ -65,17 +70,44 @@ def run(words: Sequence[str], caller: Caller) -> int:
 
 
 def _caller() -> Caller:
-    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a TextIOWrapper from the start
-    sys.stderr.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(encoding=_encoding(), errors="backslashreplace")  # type: ignore[union-attr]  # TextIOWrapper
     home = os.path.expanduser("~")
+    try:
+        directory = Path.cwd()
+    except OSError as error:
+        sys.stderr.write(f"pybuild: the current directory cannot be used: {error.strerror}\n")
+        os._exit(ContextError.exit_code)
     return Caller(
         environment=dict(os.environ),
-        directory=Path.cwd(),
+        directory=directory,
         home=Path(home) if home.startswith("/") else None,
         stdin=sys.stdin.buffer,
         stdout=sys.stdout,
         stderr=sys.stderr,
     )
+
+
+def _insist_on_utf8() -> None:
+    """Start anew in UTF-8 mode where the locale's encoding is another one.
+
+    Names in layers and Buildfiles are UTF-8: the image must not depend on the locale that it was built in.
+    """
+    if sys.getfilesystemencoding() != "utf-8" and not sys.flags.utf8_mode and sys.executable:
+        os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
+
+
+def _encoding() -> str | None:
+    """What the locale's terminals understand, where UTF-8 mode hides it; None where Python has it right.
+
+    UTF-8 on a terminal of another encoding could even form control characters. A C locale says nothing: UTF-8 then.
+    """
+    if not sys.flags.utf8_mode or os.environ.get("PYTHONIOENCODING"):
+        return None
+    import locale
+
+    encoding = locale.getencoding()
+    return None if encoding in ("UTF-8", "utf-8", "ANSI_X3.4-1968") else encoding
 
 
 def _fill_standard_descriptors() -> None:
@@ -108,6 +140,25 @@ def _stop(number: int, _: FrameType | None) -> NoReturn:
 def _stop_at_once(number: int, _: FrameType | None) -> NoReturn:
     """The second time people mean it: the worker and its steps end with us."""
     os._exit(128 + number)
+
+
+def _number(stop: KeyboardInterrupt) -> int:
+    """The signal behind an interruption; Python's own has none and is SIGINT's."""
+    return stop.number if isinstance(stop, _Stopped) else signal.SIGINT
+
+
+def _reader_is_gone(caller: Caller) -> bool:
+    """Whether standard output is a pipe that nobody reads any more: they have read enough (`pybuild images | head -1`).
+
+    Asked of the kernel, because a broken pipe may also be some other one, to a worker say, and that is no reason to
+    be quiet.
+    """
+    try:
+        poll = select.poll()
+        poll.register(caller.stdout.fileno(), select.POLLOUT)
+        return any(happened & select.POLLERR for _, happened in poll.poll(0))
+    except (OSError, ValueError):
+        return False
 
 
 def _fail(error: PybuildError, caller: Caller) -> int:
@@ -146,17 +197,16 @@ def _bug(error: BaseException, caller: Caller) -> int:
     return BUG
 
 
-def _flush_and_leave(status: int) -> NoReturn:
-    """Exit with `status`, without waiting for threads; output that cannot be written is an error of its own."""
+def _leave(status: int, caller: Caller) -> NoReturn:
+    """Exit with `status`; results that cannot be written are an error of their own.
+
+    Not by sys.exit, which would wait for threads: those of a build that was stopped may hang on the network.
+    """
     try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        status = status or 128 + signal.SIGPIPE
+        caller.stdout.flush()
     except OSError as error:
-        status = status or StoreError.exit_code
-        sys.stderr.write(f"pybuild: cannot write to standard output: {error.strerror}\n")
-    try:
-        sys.stderr.flush()
-    except OSError:
-        pass
+        if status == 0:
+            status = 128 + signal.SIGPIPE if isinstance(error, BrokenPipeError) else StoreError.exit_code
+            if status == StoreError.exit_code:
+                caller.remark(f"pybuild: cannot write to standard output: {error.strerror}")
     os._exit(status)

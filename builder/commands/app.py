@@ -22,12 +22,14 @@ NAMES = ("build", "images", "inspect", "store", "unshare")
 
 def run(words: Sequence[str], caller: Caller) -> int:
     """Carry out a command line and return its exit code. Raises UsageError for one that cannot be understood."""
+    # Not `app.main`: it would turn an interruption into an Abort and a broken pipe into an exit of its own.
     try:
-        status = app.main(list(words), prog_name="pybuild", obj=caller, standalone_mode=False)
+        with app.make_context("pybuild", list(words), obj=caller) as line:
+            status = app.invoke(line)
+    except click.exceptions.Exit as done:  # after --help and --version
+        return done.exit_code
     except click.UsageError as error:
         raise _usage_error(error) from None
-    except click.Abort:
-        raise KeyboardInterrupt from None
     return status if isinstance(status, int) else 0
 
 

@@ -20,6 +20,7 @@ _RED, _BOLD, _PLAIN = "\x1b[31m", "\x1b[1m", "\x1b[0m"
 def masked(error: PybuildError, mask: Mask) -> PybuildError:
     """The same error with the values of secrets taken out of all that it says."""
     error.message = mask.text(error.message)
+    error.args = (error.message,)
     error.hint = mask.text(error.hint) if error.hint else error.hint
     if isinstance(error, StepFailed):
         error.command = mask.text(error.command)

@@ -31,7 +31,7 @@ class Screen:
 
     def show(self, above: list[str], live: list[str]) -> None:
         """Write `above` for good and `live` below it, in one go."""
-        text = self._home() + "".join(f"{line}\r\n" for line in above) + "\r\n".join(live)
+        text = self._home() + "".join(f"{line}\n" for line in above) + "\n".join(live)
         self._drawn = [width_of(line) for line in live]
         self._write(text)
 

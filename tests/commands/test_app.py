@@ -1,0 +1,111 @@
+"""Commands and options as click sees them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from builder.commands.app import NAMES, app, plain_flags, run
+from builder.errors import ContextError, PybuildError, UsageError
+from tests.commands.built import make_context
+from tests.commands.callers import caller, remarked
+
+
+def test_the_build_is_the_default(tmp_path: Path) -> None:
+    """A line that names no command is a build, whatever it begins with."""
+    context = str(make_context(tmp_path / "context"))
+    root = str(tmp_path / "store")
+    for words in (
+        [context, "--root", root],
+        ["build", "--root", root, context],
+        ["-t", "app:1", context, "--root", root],
+        [f"--root={root}", "--", context],
+    ):
+        who = caller(tmp_path)
+        assert run(words, who) == 0
+        assert "Built" in remarked(who)
+
+
+def test_a_directory_named_like_a_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`pybuild ./images` is the directory; a word that is neither command nor directory is a missing context."""
+    make_context(tmp_path / "images")
+    monkeypatch.chdir(tmp_path)
+    assert run(["./images", "--root", "store"], caller(tmp_path)) == 0
+    with pytest.raises(ContextError, match="image does not exist"):
+        run(["image"], caller(tmp_path))
+
+
+@pytest.mark.parametrize("line", ["--help", "-h", "build --help", "-t x --help", "--no-cache -h ."])
+def test_help_wherever_it_stands(line: str) -> None:
+    """--help is answered at any place of a build's line."""
+    result = CliRunner().invoke(app, line.split(), obj=caller())
+    assert result.exit_code == 0
+    assert result.output.startswith("Usage: pybuild [OPTIONS] CONTEXT\n")
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "build"])
+def test_every_command_has_help(name: str) -> None:
+    """Each command explains itself."""
+    result = CliRunner().invoke(app, [name, "--help"], obj=caller())
+    assert result.exit_code == 0
+    assert result.output.startswith(f"Usage: pybuild {name}")
+
+
+def test_version() -> None:
+    """--version is one line."""
+    result = CliRunner().invoke(app, ["--version"], obj=caller())
+    assert result.exit_code == 0
+    assert result.output.startswith("pybuild ") and result.output.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--tags", "x", "."], "there is no option --tags"),
+        (["--frobnicate", "."], "there is no option --frobnicate"),
+        (["-Z", "."], "there is no option -Z"),
+        (["images", "--filter", "x"], "there is no option --filter"),
+        ([".", "extra"], "unexpected extra argument"),
+        ([".", "-t"], "requires an argument"),
+        (["inspect"], "Missing argument"),
+        (["store"], "Missing command"),
+        (["store", "prune"], "No such command"),
+        ([], "context is missing"),
+        (["--quiet=perhaps", "."], "--quiet: takes no value such as 'perhaps'"),
+    ],
+)
+def test_lines_that_cannot_be_understood(words: list[str], message: str) -> None:
+    """Click's complaints become UsageErrors with a hint."""
+    with pytest.raises(UsageError) as caught:
+        run(words, caller())
+    assert message.lower() in caught.value.message.lower()
+    assert caught.value.hint
+
+
+def test_a_misspelt_option_suggests_the_nearest() -> None:
+    """The nearest option there is is named."""
+    with pytest.raises(UsageError) as caught:
+        run(["--build-args", "A=1", "."], caller())
+    assert "--build-arg" in (caught.value.hint or "")
+
+
+def test_flags_with_values_as_docker_takes_them() -> None:
+    """`--pull=true` is the flag, `--pull=false` is not; values of other options and what follows `--` stay."""
+    assert plain_flags(["--pull=true", "--no-cache=false", "."]) == ["--pull", "."]
+    assert plain_flags(["--label", "--pull=true", "--", "--pull=true"]) == [
+        "--label",
+        "--pull=true",
+        "--",
+        "--pull=true",
+    ]
+    assert plain_flags(["-t"]) == ["-t"]
+    assert plain_flags(["--tag=--pull=true"]) == ["--tag=--pull=true"]
+
+
+def test_words_of_a_command_are_not_options() -> None:
+    """What follows `unshare` belongs to the command, --help included after its name."""
+    with pytest.raises(PybuildError) as caught:
+        run(["unshare", "/nonexistent-command", "--push", "-x"], caller())
+    assert "--push" not in caught.value.message

@@ -1,0 +1,147 @@
+"""The command line as a request."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from pathlib import Path
+
+import pytest
+
+from builder.commands.caller import Caller
+from builder.commands.options import BuildOptions
+from builder.commands.request import STDIN_LIMIT_BYTES, request_of
+from builder.errors import BuildfileError, ContextError, PybuildError, UsageError
+from builder.source import SourceText
+from builder.values.crossing import NetworkMode
+from builder.values.platform import Platform
+from builder.values.request import BuildRequest, Output
+from tests.commands.callers import caller
+from tests.report import terminal
+
+
+def test_a_line_with_everything(tmp_path: Path) -> None:
+    """Every option ends up in the request."""
+    (tmp_path / "token").write_bytes(b"t")
+    options = BuildOptions(
+        context=str(tmp_path),
+        file="sub/Dockerfile",
+        build_arg=("A=1", "B"),
+        build_context=("src=../src", "base=docker-image://debian:12"),
+        target="final",
+        platform="linux/arm64",
+        pull=True,
+        no_cache=True,
+        tag=("app:1", "app:1", "app"),
+        label=("a=b",),
+        output=("type=oci,dest=out",),
+        network="none",
+        add_host=("db:10.0.0.1",),
+        secret=(f"id=t,src={tmp_path / 'token'}",),
+        ulimit=("nofile=5",),
+        memory="1k",
+        allow=("network.host",),
+    )
+    request = request_of(options, caller(environment={"B": "2", "http_proxy": "http://p"}))
+    assert dataclasses.replace(request, tags=(), secrets=(), ulimits=()) == BuildRequest(
+        context=tmp_path,
+        buildfile=Path("sub/Dockerfile"),
+        build_args=(("A", "1"), ("B", "2")),
+        build_contexts=(("src", "../src"), ("base", "docker-image://debian:12")),
+        labels=(("a", "b"),),
+        target="final",
+        platform=Platform("linux", "arm64"),
+        network=NetworkMode.NONE,
+        no_cache=True,
+        pull=True,
+        outputs=(Output("out", False),),
+        allow=("network.host",),
+        add_hosts=(("db", "10.0.0.1"),),
+        memory_bytes=1024,
+        proxies=(("http_proxy", "http://p"),),
+    )
+    assert [tag.familiar for tag in request.tags] == ["app:1", "app:latest"]
+    assert [(secret.id, secret.value) for secret in request.secrets] == [("t", b"t")]
+    assert [(limit.name, limit.soft) for limit in request.ulimits] == [("nofile", 5)]
+
+
+def test_a_bare_line(tmp_path: Path) -> None:
+    """Without options there are no surprises: the context, and nothing of the environment but proxies."""
+    assert request_of(BuildOptions(context=str(tmp_path)), caller(environment={"A": "1"})) == BuildRequest(
+        context=tmp_path
+    )
+
+
+def test_a_proxy_given_as_build_arg_wins(tmp_path: Path) -> None:
+    """A proxy variable that is given on the line is not also taken from the environment."""
+    options = BuildOptions(context=str(tmp_path), build_arg=("HTTP_PROXY=mine",))
+    request = request_of(options, caller(environment={"HTTP_PROXY": "theirs", "NO_PROXY": "x"}))
+    assert request.build_args == (("HTTP_PROXY", "mine"),)
+    assert request.proxies == (("NO_PROXY", "x"),)
+
+
+def test_the_last_secret_of_an_id_counts(tmp_path: Path) -> None:
+    """As with docker a later secret takes the place of an earlier one."""
+    options = BuildOptions(context=str(tmp_path), secret=("id=a,env=ONE", "id=a,env=TWO"))
+    request = request_of(options, caller(environment={"ONE": "1", "TWO": "2"}))
+    assert [secret.value for secret in request.secrets] == [b"2"]
+
+
+def test_a_buildfile_on_standard_input(tmp_path: Path) -> None:
+    """`-f -` is a text that has been read already."""
+    request = request_of(BuildOptions(context=str(tmp_path), file="-"), caller(stdin="FROM größe\n".encode()))
+    assert request.buildfile == SourceText("-", "FROM größe\n")
+
+
+@pytest.mark.parametrize("data", [b"FROM a\n\xff", b"x" * (STDIN_LIMIT_BYTES + 1)], ids=["binary", "endless"])
+def test_no_buildfile_on_standard_input(tmp_path: Path, data: bytes) -> None:
+    """What is not UTF-8, or too much of it, is no Buildfile."""
+    with pytest.raises(BuildfileError, match="standard input"):
+        request_of(BuildOptions(context=str(tmp_path), file="-"), caller(stdin=data))
+
+
+@pytest.mark.parametrize(
+    ("context", "kind", "words"),
+    [
+        (None, UsageError, "context is missing"),
+        ("", UsageError, "empty"),
+        ("-", UsageError, "standard input"),
+        ("https://example.org/x.git#main", UsageError, "URL"),
+        ("git@example.org:x.git", UsageError, "URL"),
+        ("github.com/a/b", UsageError, "URL"),
+        ("/nonexistent", ContextError, "does not exist"),
+        ("/dev/null", ContextError, "is not a directory"),
+        ("a\0b", ContextError, "cannot be looked at|does not exist"),
+        ("x" * 5000, ContextError, "cannot be looked at|does not exist"),
+    ],
+)
+def test_contexts_that_cannot_be(context: str | None, kind: type[PybuildError], words: str) -> None:
+    """A context that is missing, no directory, or of a kind that is not supported is refused by name."""
+    with pytest.raises(kind, match=words) as caught:
+        request_of(BuildOptions(context=context), caller())
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"file": ""}, "-f/--file"),
+        ({"target": " "}, "--target"),
+        ({"build_context": ("x=https://example.org/x",)}, "--build-context x"),
+        ({"output": ("type=oci,dest=-", "type=oci,dest=-")}, "share standard output"),
+        ({"output": ("type=oci,dest=-",), "quiet": True}, "-q/--quiet"),
+    ],
+)
+def test_combinations_that_cannot_be(tmp_path: Path, changes: dict[str, object], words: str) -> None:
+    """Words that are well formed but ask for what is not there are refused with their option."""
+    with pytest.raises(UsageError, match=words):
+        request_of(dataclasses.replace(BuildOptions(context=str(tmp_path)), **changes), caller())  # type: ignore[arg-type]
+
+
+def test_a_tar_does_not_go_to_a_terminal(tmp_path: Path) -> None:
+    """`dest=-` is refused while standard output is a terminal."""
+    with terminal.opened() as (_, theirs), os.fdopen(os.dup(theirs), "w") as stream:
+        base = caller()
+        who = Caller(base.environment, base.directory, base.home, base.stdin, stream, base.stderr)
+        with pytest.raises(UsageError, match="is a terminal"):
+            request_of(BuildOptions(context=str(tmp_path), output=("type=oci,dest=-",)), who)

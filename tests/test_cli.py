@@ -1,0 +1,246 @@
+"""The front door, as a process: streams, signals, exit codes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from builder.cli import run
+from tests.commands.built import build_into, make_context
+from tests.commands.callers import caller, remarked
+from tests.report import terminal
+
+COMMAND = (sys.executable, "-m", "builder")
+
+
+def _environment(directory: Path, **more: str) -> dict[str, str]:
+    return {"PATH": os.environ["PATH"], "HOME": str(directory), "PYBUILD_ROOT": str(directory / "store"), **more}
+
+
+def _pybuild(directory: Path, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, *words],
+        cwd=directory,
+        env=_environment(directory, **more),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def test_a_build_from_the_shell(tmp_path: Path) -> None:
+    """`pybuild -f Buildfile -t app:1 .` builds; results go to standard output only when asked for."""
+    make_context(tmp_path)
+    done = _pybuild(tmp_path, "-f", "Buildfile", "-t", "app:1", ".")
+    assert done.returncode == 0 and done.stdout == ""
+    assert done.stderr.splitlines()[-1].strip() == "look at it: pybuild inspect app:1"
+    assert _pybuild(tmp_path, "inspect", "app:1").stdout.startswith("Name:")
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "line"),
+    [
+        (["--push", "."], 2, "pybuild: --push is not supported"),
+        (["--memory", "lots", "."], 2, "pybuild: --memory: 'lots' is not a size"),
+        ([], 2, "pybuild: the build context is missing"),
+        (["nowhere"], 4, "pybuild: the build context nowhere does not exist"),
+        (["inspect", "nothing"], 5, "pybuild: there is no image 'nothing' in the store"),
+        (["store", "check"], 7, "pybuild: there is no store at "),
+    ],
+)
+def test_exit_codes_and_first_lines(tmp_path: Path, words: list[str], code: int, line: str) -> None:
+    """Each kind of failure has its exit code, and the message comes first, without a traceback."""
+    done = _pybuild(tmp_path, *words)
+    assert done.returncode == code
+    assert done.stderr.startswith(line) and "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_an_error_in_a_buildfile_shows_its_place(tmp_path: Path) -> None:
+    """The place with its neighbours comes before the message; the exit code is that of a BuildfileError."""
+    make_context(tmp_path, "FROM scratch\nCOPPY a b\nCMD x\n")
+    done = _pybuild(tmp_path, ".")
+    assert done.returncode == 3
+    assert ">>> 2 | COPPY a b" in done.stderr and "    3 | CMD x" in done.stderr
+
+
+@contextmanager
+def _waiting(directory: Path, *, ignored: int | None = None) -> Iterator[subprocess.Popen[bytes]]:
+    """A pybuild that waits for a Buildfile on standard input; `ignored` is a signal that it inherits as ignored."""
+    before = signal.signal(ignored, signal.SIG_IGN) if ignored else None
+    process = subprocess.Popen(
+        [*COMMAND, "-f", "-", "."],
+        cwd=directory,
+        env=_environment(directory),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    if ignored:
+        signal.signal(ignored, before)
+    try:
+        _until(lambda: "pipe" in Path(f"/proc/{process.pid}/wchan").read_text(), process)
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def _until(ready: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
+    end = time.monotonic() + 20
+    while time.monotonic() < end and process.poll() is None:
+        if ready():
+            return
+        time.sleep(0.02)
+    raise AssertionError("it never waited")
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)], ids=["INT", "TERM", "HUP"]
+)
+def test_signals_stop_it(tmp_path: Path, number: signal.Signals, code: int) -> None:
+    """A signal ends the build with one line and 128 and its number."""
+    with _waiting(tmp_path) as process:
+        process.send_signal(number)
+        _, text = process.communicate(timeout=20)
+        assert process.returncode == code
+        assert text.decode() == f"pybuild: stopped by {number.name}\n"
+
+
+def test_an_ignored_signal_stays_ignored(tmp_path: Path) -> None:
+    """Under nohup a hang-up does not stop the build."""
+    with _waiting(tmp_path, ignored=signal.SIGHUP) as process:
+        process.send_signal(signal.SIGHUP)
+        time.sleep(0.2)
+        assert process.poll() is None
+        process.terminate()
+        process.communicate(timeout=20)
+        assert process.returncode == 143
+
+
+def test_a_reader_that_has_enough(tmp_path: Path) -> None:
+    """A closed pipe behind standard output ends the command quietly, as SIGPIPE would."""
+    build_into(tmp_path / "store", tmp_path / "c", "app:1")
+    reader, writer = os.pipe()
+    os.close(reader)
+    for words in (["images"], ["--help"]):
+        done = subprocess.run(
+            [*COMMAND, *words], env=_environment(tmp_path), stdout=writer, stderr=subprocess.PIPE, timeout=60
+        )
+        assert (done.returncode, done.stderr) == (141, b"")
+    os.close(writer)
+
+
+def test_a_full_disk_behind_standard_output(tmp_path: Path) -> None:
+    """Results that cannot be written are one clear line and exit code 7."""
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [*COMMAND, "images"], env=_environment(tmp_path), stdout=full, stderr=subprocess.PIPE, timeout=60
+        )
+    assert done.returncode == 7
+    assert done.stderr.decode().startswith("pybuild: no space left") and b"Traceback" not in done.stderr
+
+
+def test_a_build_whose_log_nobody_reads(tmp_path: Path) -> None:
+    """A closed standard error does not stop a build."""
+    make_context(tmp_path)
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [*COMMAND, "-t", "app:1", "."], cwd=tmp_path, env=_environment(tmp_path), stderr=writer, timeout=60
+    )
+    os.close(writer)
+    assert done.returncode == 0
+    assert "app" in _pybuild(tmp_path, "images").stdout
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_standard_streams(tmp_path: Path, closed: str) -> None:
+    """A build without one of its standard streams works, and no file of the store takes the stream's place."""
+    make_context(tmp_path)
+    line = f'exec "$0" -m builder -t app:1 . {closed}'
+    done = subprocess.run(["/bin/sh", "-c", line, sys.executable], cwd=tmp_path, env=_environment(tmp_path), timeout=60)
+    assert done.returncode == 0
+    assert "is sound" in _pybuild(tmp_path, "store", "check").stdout
+
+
+def test_any_locale_will_do(tmp_path: Path) -> None:
+    """Names in a Buildfile are UTF-8 whatever the locale is; where it lacks a character, that is written out."""
+    make_context(tmp_path, "FROM scratch\nCOPY hello /größe\n")
+    legacy = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "ascii"}
+    for more in (legacy, {"PYTHONIOENCODING": "ascii:strict"}):
+        done = _pybuild(tmp_path, "--no-cache", ".", **more)
+        assert done.returncode == 0, done.stderr
+        assert "COPY hello /gr\\xf6\\xdfe" in done.stderr
+
+
+def test_a_current_directory_that_is_gone(tmp_path: Path) -> None:
+    """Without a current directory there is one line and no traceback."""
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    line = 'rmdir "$PWD" && exec "$0" -P -m builder images'
+    root = {**_environment(tmp_path), "PYTHONPATH": str(Path(__file__).parent.parent)}
+    done = subprocess.run(["/bin/sh", "-c", line, sys.executable], cwd=gone, env=root, capture_output=True, timeout=60)
+    assert done.returncode == 4
+    assert done.stderr.startswith(b"pybuild: the current directory cannot be used")
+
+
+def test_a_bug_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is no PybuildError is called a bug, with its place and how to report it; the traceback on request."""
+
+    def broken(*_: object) -> int:
+        raise ValueError("surprise\x1b[31m\nand more")
+
+    monkeypatch.setattr("builder.commands.app.run", broken)
+    who = caller(tmp_path)
+    assert run(["x"], who) == 70
+    assert remarked(who).startswith("pybuild: internal error (this is a bug): ValueError: surprise (")
+    assert "in broken)" in remarked(who) and "PYBUILD_DEBUG=1" in remarked(who)
+    assert "Traceback" not in remarked(who)
+    who = caller(tmp_path, {"PYBUILD_DEBUG": "1"})
+    assert run(["x"], who) == 70
+    assert remarked(who).startswith("Traceback") and "\x1b" not in remarked(who)
+
+
+def test_no_room_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk that no room below has put in words is still no bug."""
+
+    def full(*_: object) -> int:
+        raise OSError(28, "No space left on device", "/some/where")
+
+    monkeypatch.setattr("builder.commands.app.run", full)
+    who = caller(tmp_path)
+    assert run(["x"], who) == 7
+    assert remarked(who).startswith("pybuild: no space left on the device: /some/where\n")
+
+
+def test_a_build_on_a_terminal(tmp_path: Path) -> None:
+    """On a terminal the live view leaves a line for each step, and the terminal as it was."""
+    make_context(tmp_path)
+    environment = _environment(tmp_path, TERM="xterm", NO_COLOR="1")
+    with terminal.opened(80, 24) as (ours, theirs):
+        before = termios.tcgetattr(theirs)
+        line = [*COMMAND, "-t", "app:1", "."]
+        done = subprocess.run(line, cwd=tmp_path, env=environment, stdin=theirs, stderr=theirs, timeout=60)
+        assert done.returncode == 0
+        assert termios.tcgetattr(theirs) == before
+        shown = terminal.read_now(ours)
+    assert "1/2] COPY hello /hello" in shown and "Built app:1: " in shown
+    assert "\x1b[?" not in shown  # no mode of the terminal was changed, so that none has to be restored
+
+
+def test_start_up_is_light() -> None:
+    """The front door imports neither click nor the heavy libraries before it needs them."""
+    heavy = ("click", "requests", "pyroute2", "zstandard")
+    line = f"import sys, builder.cli; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", line], capture_output=True, text=True, timeout=60)
+    assert done.stdout == "[]\n"
