@@ -106,7 +106,8 @@ def test_effects_stay_in_their_rooms(path: Path) -> None:
         assert "subprocess" not in imported
         assert not uses_of(path, "os.fork", "os.execve", "os.execv", "os.system", "os.posix_spawn") or room == "worker"
     if room not in doors:
-        assert not uses_of(path, "os.environ", "os.getenv", "sys.argv", "os.getcwd", "sys.exit")
+        assert not uses_of(path, "os.environ", "os.getenv", "sys.argv", "sys.exit")
+        assert not uses_of(path, "os.getcwd") or room == "kernel"  # the sandbox asks where a step has got to
     if room != "oci":
         assert not imported & {"requests", "urllib3", "http"}
     if room in PURE:

@@ -1,0 +1,2 @@
+set -eu
+rsync --archive --delete /data/ "/backup/$(date +%A)/"
