@@ -40,7 +40,6 @@ class _Stopped(KeyboardInterrupt):
 def main() -> NoReturn:
     """Run the command line of this process and exit."""
     _stop_on_signals()
-    _insist_on_utf8()
     try:
         _fill_standard_descriptors()
         caller = _caller()
@@ -71,7 +70,7 @@ def run(words: Sequence[str], caller: Caller) -> int:
 
 def _caller() -> Caller:
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(encoding=_encoding(), errors="backslashreplace")  # type: ignore[union-attr]  # TextIOWrapper
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # TextIOWrapper
     home = os.path.expanduser("~")
     try:
         directory = Path.cwd()
@@ -86,28 +85,6 @@ def _caller() -> Caller:
         stdout=sys.stdout,
         stderr=sys.stderr,
     )
-
-
-def _insist_on_utf8() -> None:
-    """Start anew in UTF-8 mode where the locale's encoding is another one.
-
-    Names in layers and Buildfiles are UTF-8: the image must not depend on the locale that it was built in.
-    """
-    if sys.getfilesystemencoding() != "utf-8" and not sys.flags.utf8_mode and sys.executable:
-        os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])
-
-
-def _encoding() -> str | None:
-    """What the locale's terminals understand, where UTF-8 mode hides it; None where Python has it right.
-
-    UTF-8 on a terminal of another encoding could even form control characters. A C locale says nothing: UTF-8 then.
-    """
-    if not sys.flags.utf8_mode or os.environ.get("PYTHONIOENCODING"):
-        return None
-    import locale
-
-    encoding = locale.getencoding()
-    return None if encoding in ("UTF-8", "utf-8", "ANSI_X3.4-1968") else encoding
 
 
 def _fill_standard_descriptors() -> None:
@@ -164,7 +141,8 @@ def _reader_is_gone(caller: Caller) -> bool:
 def _fail(error: PybuildError, caller: Caller) -> int:
     from builder.report.errors import exit_code_of, render
 
-    caller.remark(render(error, caller.color))
+    apart = "\n" if error.span is not None else ""  # an excerpt stands apart from the steps above it
+    caller.remark(apart + render(error, caller.color))
     return exit_code_of(error)
 
 

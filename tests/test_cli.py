@@ -174,13 +174,22 @@ def test_closed_standard_streams(tmp_path: Path, closed: str) -> None:
 
 
 def test_any_locale_will_do(tmp_path: Path) -> None:
-    """Names in a Buildfile are UTF-8 whatever the locale is; where it lacks a character, that is written out."""
+    """A locale that says nothing of UTF-8 changes no name; what a stream's encoding lacks is written out."""
     make_context(tmp_path, "FROM scratch\nCOPY hello /größe\n")
-    legacy = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "ascii"}
-    for more in (legacy, {"PYTHONIOENCODING": "ascii:strict"}):
+    for more in ({"LC_ALL": "C", "PYTHONIOENCODING": "ascii"}, {"PYTHONIOENCODING": "ascii:strict"}):
         done = _pybuild(tmp_path, "--no-cache", ".", **more)
         assert done.returncode == 0, done.stderr
         assert "COPY hello /gr\\xf6\\xdfe" in done.stderr
+
+
+def test_a_locale_with_another_encoding(tmp_path: Path) -> None:
+    """Where names of files would not be UTF-8 a build is refused with what to do; the rest works."""
+    make_context(tmp_path)
+    legacy = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = _pybuild(tmp_path, ".", **legacy)
+    assert done.returncode == 6
+    assert "encoding" in done.stderr and "LC_ALL=C.UTF-8 pybuild" in done.stderr
+    assert _pybuild(tmp_path, "images", **legacy).returncode == 0
 
 
 def test_a_current_directory_that_is_gone(tmp_path: Path) -> None:
@@ -244,3 +253,65 @@ def test_start_up_is_light() -> None:
     line = f"import sys, builder.cli; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", line], capture_output=True, text=True, timeout=60)
     assert done.stdout == "[]\n"
+
+
+def _base(directory: Path) -> Path:
+    """A root file system with a shell and a few utilities of this machine."""
+    script = Path(__file__).parent.parent / "Buildfile.examples" / "make-base"
+    subprocess.run([script, directory / "base"], check=True, timeout=60)
+    return directory / "base"
+
+
+@pytest.mark.kernel
+def test_a_step_that_fails(tmp_path: Path) -> None:
+    """A failing RUN shows its place, the command, its status and its last output; nothing gets the image's name."""
+    text = f"FROM rootfs:{_base(tmp_path)}\nRUN echo before && \\\n    echo last words && exit 42\nCMD sh\n"
+    context = make_context(tmp_path / "c", text)
+    done = _pybuild(tmp_path, "-t", "app:1", "--iidfile", "iid", str(context))
+    assert done.returncode == 1
+    for line in (">>> 2 | RUN echo before && \\", ">>> 3 |     echo last words && exit 42", "    | last words"):
+        assert line in done.stderr.splitlines()
+    assert "42" in done.stderr and "command: " in done.stderr
+    assert not (tmp_path / "iid").exists()
+    assert "app" not in _pybuild(tmp_path, "images").stdout
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["INT", "TERM"])
+def test_a_running_step_is_stopped_at_once(tmp_path: Path, number: int, code: int) -> None:
+    """A signal during a RUN ends it and everything that it started, at once, and leaves the store sound."""
+    seconds = str(10**8 + os.getpid())  # a command line that is nobody else's
+    text = f"FROM rootfs:{_base(tmp_path)}\nRUN sleep {seconds} & echo it runs; sleep {seconds}\n"
+    line = [*COMMAND, str(make_context(tmp_path / "c", text))]
+    with subprocess.Popen(line, cwd=tmp_path, env=_environment(tmp_path), stderr=subprocess.PIPE) as process:
+        assert process.stderr is not None
+        seen = b""
+        while b"| it runs" not in seen:
+            part = process.stderr.read1(4096)  # type: ignore[attr-defined]  # a BufferedReader
+            assert part, seen.decode()
+            seen += part
+        began = time.monotonic()
+        process.send_signal(number)
+        process.communicate(timeout=30)
+        assert process.returncode == code
+        assert time.monotonic() - began < 3
+    time.sleep(0.2)
+    assert not [pid for pid in os.listdir("/proc") if pid.isdigit() and seconds.encode() in _command_line(pid)]
+    assert "is sound" in _pybuild(tmp_path, "store", "check").stdout
+
+
+def _command_line(pid: str) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+@pytest.mark.kernel
+def test_secrets_in_output_are_hidden(tmp_path: Path) -> None:
+    """A step that prints its secret does not show it, neither while it runs nor when it fails."""
+    text = f"FROM rootfs:{_base(tmp_path)}\nRUN --mount=type=secret,id=t cat /run/secrets/t; exit 1\n"
+    words = ["--secret", "id=t,env=TOKEN", str(make_context(tmp_path / "c", text))]
+    done = _pybuild(tmp_path, *words, TOKEN="s3cret-value")
+    assert done.returncode == 1
+    assert "s3cret" not in done.stderr and "***" in done.stderr

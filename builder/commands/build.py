@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shlex
+import sys
 
 from builder.commands import results
 from builder.commands.arguments import bad
 from builder.commands.caller import Caller, store_root
 from builder.commands.options import BuildOptions
 from builder.commands.request import request_of
-from builder.errors import PybuildError
+from builder.errors import MachineError, PybuildError
 from builder.report import Mode, open_reporter
 from builder.report.errors import masked
 from builder.report.mask import Mask
@@ -21,6 +22,7 @@ from builder.values.request import BuildRequest
 
 def build(options: BuildOptions, caller: Caller) -> int:
     """Build. Raises whatever PybuildError the build ends with, with the values of secrets taken out."""
+    _require_utf8()
     mode = read_mode(options, caller)
     request = request_of(options, caller)
     files = results.prepare(options.iidfile, options.metadata_file, caller)
@@ -46,6 +48,19 @@ def build(options: BuildOptions, caller: Caller) -> int:
         names = tuple(tag.familiar for tag in request.tags)
         caller.remark(summary(image, names, exported, _command(options)))
     return 0
+
+
+def _require_utf8() -> None:
+    """Names in Buildfiles and layers are UTF-8: an image must not depend on the locale that it was built in.
+
+    Python takes UTF-8 by itself in every locale but one that names another encoding. Raises MachineError.
+    """
+    encoding = sys.getfilesystemencoding()
+    if encoding != "utf-8":
+        raise MachineError(
+            f"this locale's encoding for names of files is {encoding}; names in images are UTF-8",
+            hint="call it with another one: LC_ALL=C.UTF-8 pybuild ...",
+        )
 
 
 def read_mode(options: BuildOptions, caller: Caller) -> Mode:

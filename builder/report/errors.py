@@ -53,7 +53,7 @@ def _message(error: PybuildError, color: bool) -> str:
 def _step_lines(error: StepFailed) -> list[str]:
     lines = []
     if error.command:
-        first, *more = error.command.split("\n")
+        first, *more = error.command.rstrip().split("\n")
         lines += [f"  command: {_short(first)}", *(f"           {_short(line)}" for line in more[:MOST_LINES])]
     if error.status and str(error.status) not in error.message:
         lines.append(f"  exit status: {_status(error.status)}")

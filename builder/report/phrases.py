@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 from builder.report.text import human_size, printable
 from builder.source import Span
 from builder.values.event import StepId, Transfer, Warned
+
+_BLANKS = re.compile(r"[ \t]{2,}")
 
 
 def label(step: StepId) -> str:
@@ -13,8 +17,8 @@ def label(step: StepId) -> str:
 
 
 def headline(step: StepId, title: str) -> str:
-    """`[build 2/5] RUN make`."""
-    return f"{label(step)} {printable(title)}"
+    """`[build 2/5] RUN make`; the blanks that joined lines leave are one blank here."""
+    return f"{label(step)} {_BLANKS.sub(' ', printable(title))}"
 
 
 def warning(event: Warned) -> str:

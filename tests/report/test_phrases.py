@@ -14,6 +14,11 @@ def test_steps_are_numbered_within_their_target() -> None:
     assert phrases.headline(STEP, "RUN make\nall") == "[build 2/5] RUN make\\x0aall"
 
 
+def test_joined_lines_are_shown_without_their_indentation() -> None:
+    """Where lines were continued, the blanks between them are shown as one."""
+    assert phrases.headline(StepId("0", 1, 1), "RUN a &&     b \t c") == "[0 1/1] RUN a && b c"
+
+
 def test_warnings_name_their_rule_and_place() -> None:
     """A warning ends with file and line, if there is a place."""
     span = Span(SourceText("Buildfile", "FROM a\nfrom b"), 2, 2)
