@@ -233,8 +233,8 @@ def _assemble_fuse(layers: Layers, target: str) -> Assembled:
 
     def finish(made: Sequence[Made]) -> None:
         fuse.stop(process)
+        fuse.normalise(layers.upper)  # first: it marks new directories with files in them
         _unmake_in(layers.upper, made)
-        fuse.normalise(layers.upper)
 
     return Assembled(target, (), finish)
 

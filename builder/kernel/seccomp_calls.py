@@ -84,7 +84,7 @@ REFUSED = _names("""
     pivot_root setns umount2 unshare
     # large or young parts of the kernel that attacks begin with
     add_key bpf fanotify_init io_uring_enter io_uring_register io_uring_setup keyctl perf_event_open request_key
-    uprobe userfaultfd
+    userfaultfd
     # other processes, beyond what ptrace(2) allows
     kcmp migrate_pages move_pages pidfd_getfd process_madvise
     # the machine as a whole
