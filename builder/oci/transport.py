@@ -54,9 +54,13 @@ class Http:
 
         import requests
 
+        class Session(requests.Session):
+            def get_redirect_target(self, resp: requests.Response) -> None:
+                """None: requests would read a redirect's whole body, however long, just to know the next request."""
+
         self._proxies = proxies
         self.patience = patience
-        self._session = requests.Session()
+        self._session = Session()
         self._session.trust_env = False
         self._session.headers.update({"User-Agent": "pybuild", "Accept": "*/*", "Accept-Encoding": "identity"})
         # No domain may set a cookie: requests to one registry have nothing to say to the next.
@@ -122,8 +126,8 @@ class Http:
 
 
 def _redirected(at: str, location: str) -> str:
-    target = urljoin(at, location)
     try:
+        target = urljoin(at, location)
         if not may_lead_to(at, target):
             raise ImageError(
                 f"{shown(at)} redirects to {shown(target)}, which is not followed",
