@@ -145,7 +145,7 @@ def _rooms() -> Callable[[str], tuple[RootKind, Perform]]:
     from pathlib import Path
 
     from builder.kernel import rootfs, sandbox
-    from builder.tree import commit, remove, unpack
+    from builder.tree import commit, copyup, remove, unpack
 
     def opened(directory: str) -> tuple[RootKind, Perform]:
         root_kind = rootfs.probe_root_kind(Path(directory))
@@ -155,7 +155,7 @@ def _rooms() -> Callable[[str], tuple[RootKind, Perform]]:
                 case UnpackJob():
                     return unpack.perform(job)
                 case RunJob():
-                    return sandbox.perform(job, fds, root_kind)
+                    return sandbox.perform(job, fds, root_kind, copyup)
                 case CommitJob():
                     return commit.perform(job)
                 case RemoveJob():
