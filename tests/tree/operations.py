@@ -60,5 +60,5 @@ def _do(verb: str, path: Path, other: Path, number: int) -> None:
         os.chown(path, number + 1, number + 2, follow_symlinks=False)
     elif verb == "touch":
         os.utime(path, ns=(0, number * 1_500_000_000), follow_symlinks=False)
-    elif not is_link and (path.is_file() or path.is_dir()):
+    elif verb in ("chmod", "xattr") and not is_link and (path.is_file() or path.is_dir()):
         path.chmod(0o4700 + number) if verb == "chmod" else os.setxattr(path, f"user.x{number % 2}", b"%d" % number)

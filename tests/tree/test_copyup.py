@@ -60,6 +60,7 @@ def _copied(directory: Path, script: str) -> list[str]:
         pytest.param("touch -d @5 d", [], id="a directory's time"),
         pytest.param("ln d/a z", ["d d", "f d/a", "h z->d/a"], id="a new name takes the file along"),
         pytest.param("echo x >> h1", ["f h1", "h h2->h1"], id="both names of a changed file"),
+        pytest.param("ln -f t1 t2", ["f t1", "h t2->t1"], id="two equal files become one"),
         pytest.param("rm h1", ["w h1"], id="one name of two removed"),
     ],
 )

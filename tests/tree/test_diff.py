@@ -18,7 +18,7 @@ pytestmark = pytest.mark.kernel
 
 BASE = """
 mkdir -p d/sub tmp empty; echo a > d/a; echo b > d/sub/b; ln -s a d/link; echo h > h1; ln h1 h2; chmod 1777 tmp
-chmod 0 d/sub/b; touch -d @1000000000.5 d/a
+echo t > t1; touch -d @9 t1; cp -p t1 t2; chmod 0 d/sub/b; touch -d @1000000000.5 d/a
 """
 CASES = [
     pytest.param("echo x > d/sub/x", ["d d", "d d/sub", "f d/sub/x"], id="a new file comes with its parents"),
@@ -50,6 +50,7 @@ CASES = [
     pytest.param("echo z > z; ln z y", ["f y", "h z->y"], id="two names of a new file"),
     pytest.param("ln d/a z", ["d d", "f d/a", "h z->d/a"], id="a new name of an old file takes the file along"),
     pytest.param("echo x >> h1", ["f h1"], id="a changed name of two"),
+    pytest.param("ln -f t1 t2", ["f t1", "h t2->t1"], id="two equal files become one"),
     pytest.param("ln -s x s1; ln -P s1 s2", ["l s1->x", "h s2->s1"], id="two names of a link"),
     pytest.param("mkfifo p", ["p p"], id="a fifo"),
     pytest.param(

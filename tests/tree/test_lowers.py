@@ -12,7 +12,7 @@ from tests.tree import inside
 from tests.tree.trees import overlay, sh
 
 SCRIPT = """
-mkdir -p bottom/d/sub bottom/e bottom/gone bottom/o middle/d middle/o top/d
+mkdir -p bottom/d/sub bottom/e bottom/gone bottom/o middle/d middle/o top/d top/over; echo 1 > bottom/over
 echo 1 > bottom/d/a; echo 1 > bottom/d/b; echo 1 > bottom/gone/x; echo 1 > bottom/o/hidden; echo 1 > bottom/e/only
 echo 2 > middle/d/a; echo 2 > middle/o/shown; echo 2 > middle/e
 echo 3 > top/d/c; ln -s d top/link
@@ -32,7 +32,22 @@ def _looks(directory: Path) -> dict[str, object]:
     with Lowers([str(each) for each in stack]) as below:
         number = {fd: at for at, fd in enumerate(below.dirs)}
         dirs_of = {"": below.dirs}
-        for path in ("", "d", "d/a", "d/b", "d/c", "d/sub", "e", "gone", "o", "o/hidden", "o/shown", "link", "no"):
+        for path in (
+            "",
+            "d",
+            "d/a",
+            "d/b",
+            "d/c",
+            "d/sub",
+            "e",
+            "gone",
+            "o",
+            "o/hidden",
+            "o/shown",
+            "link",
+            "over",
+            "no",
+        ):
             seen = look(dirs_of[os.path.dirname(path)] if path else below.dirs, path.encode())
             found[path] = seen and [number[seen.fd], [number[fd] for fd in seen.dirs]]
             if seen and seen.dirs:
@@ -58,6 +73,7 @@ def test_look(tmp_path: Path) -> None:
         "o/hidden": None,
         "o/shown": [1, []],
         "link": [0, []],
+        "over": [0, [0]],
         "no": None,
         "names": ["a", "b", "c", "sub"],
         "empty": [False, True],

@@ -143,6 +143,9 @@ def _set_attributes(member: tarfile.TarInfo, path: str) -> None:
     os.chown(path, member.uid, member.gid, follow_symlinks=False)
     if not member.issym():
         os.chmod(path, member.mode)
+        for key in os.listxattr(path):  # of a directory that was there before; its entry says all that it has now
+            if key.startswith("user."):
+                os.removexattr(path, key)
     for key, value in member.pax_headers.items():
         if key.startswith("SCHILY.xattr."):
             os.setxattr(path, key.removeprefix("SCHILY.xattr."), value.encode("utf-8", "surrogateescape"))
