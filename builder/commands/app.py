@@ -11,7 +11,6 @@ from typing import Any
 
 import click
 
-from builder.commands import help as help_text
 from builder.commands.caller import Caller
 from builder.commands.options import OPTIONS, BuildOptions, Option
 from builder.commands.refused import REFUSED
@@ -42,7 +41,7 @@ class _DefaultGroup(click.Group):
         return super().parse_args(ctx, args)
 
     def get_help(self, ctx: click.Context) -> str:  # noqa: ARG002 - click's signature
-        return help_text.build_help().rstrip("\n")
+        return _build_help()
 
 
 class _BuildCommand(click.Command):
@@ -50,17 +49,29 @@ class _BuildCommand(click.Command):
         return super().parse_args(ctx, plain_flags(args))
 
     def get_help(self, ctx: click.Context) -> str:  # noqa: ARG002 - click's signature
-        return help_text.build_help().rstrip("\n")
+        return _build_help()
 
 
 class _OtherCommand(click.Command):
     def get_help(self, ctx: click.Context) -> str:  # noqa: ARG002 - click's signature
-        return help_text.command_help(self.name or "").rstrip("\n")
+        return _command_help(self.name or "")
 
 
 class _StoreGroup(click.Group):
     def get_help(self, ctx: click.Context) -> str:  # noqa: ARG002 - click's signature
-        return help_text.command_help("store").rstrip("\n")
+        return _command_help("store")
+
+
+def _build_help() -> str:
+    from builder.commands.help import build_help
+
+    return build_help().rstrip("\n")
+
+
+def _command_help(name: str) -> str:
+    from builder.commands.help import command_help
+
+    return command_help(name).rstrip("\n")
 
 
 def plain_flags(words: Sequence[str]) -> list[str]:

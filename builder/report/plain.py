@@ -40,17 +40,20 @@ class PlainReporter:
         self._cutters: dict[StepId, LineCutter] = {}
         self._mentioned: dict[tuple[str, str], float] = {}
         self._gone = False
+        self._closed = False
 
     def handle(self, event: Event) -> None:
         """Write the event's lines."""
         with self._lock:
-            self._write(self._lines(event))
+            if not self._closed:
+                self._write(self._lines(event))
 
     def close(self) -> None:
         """Write the ends of lines that steps left open."""
         with self._lock:
             for step in list(self._cutters):
                 self._write(self._rest(step))
+            self._closed = True  # a thread that is late must not write below the error that follows
 
     def _lines(self, event: Event) -> list[str]:
         match event:
