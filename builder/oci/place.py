@@ -6,7 +6,6 @@ import errno
 import fcntl
 import os
 import re
-import secrets
 from pathlib import Path
 
 from builder.errors import StoreError
@@ -103,7 +102,7 @@ def copy_range(source: int, target: int) -> None:
 
 def temporary_beside(path: Path) -> Path:
     """A fresh name in the same directory, so that a rename is possible."""
-    return path.with_name(f".{path.name[:100]}.{secrets.token_hex(6)}.pybuild-tmp")
+    return path.with_name(f".{path.name[:100]}.{os.urandom(6).hex()}.pybuild-tmp")
 
 
 def remove_leftovers(directory: Path) -> None:
