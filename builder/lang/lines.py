@@ -78,6 +78,7 @@ class _Reader:
         self.raw = source.text.removeprefix("\ufeff").split("\n")
         self.number = 0
         self.check_line = 1
+        self.directives_end = 0
         self.total = len(self.raw) - (self.raw[-1] == "")
 
     def next_line(self) -> str | None:
@@ -106,6 +107,7 @@ class _Reader:
             if name == "check" and name not in found:
                 self.check_line = number
             found.setdefault(name, directive[2])
+            self.directives_end = number
             if name == "escape" and not shebang:
                 self.check_escape(directive[2], number)
         escape = "\\" if shebang else found.get("escape", "\\")
@@ -124,6 +126,8 @@ class _Reader:
         comments: list[str] = []
         while (line := self.next_line()) is not None:
             text = line.lstrip(SPACES)
+            if text.startswith("#") and self.number <= self.directives_end:
+                continue
             if text.startswith("#"):
                 comment = text[1:].strip(SPACES)
                 if comment:

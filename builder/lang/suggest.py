@@ -28,7 +28,7 @@ def did_you_mean(word: str, known: Iterable[str], otherwise: str) -> str:
 
 
 def _distance(left: str, right: str) -> int:
-    """How many letters to add, drop, change or swap with a neighbour; beyond the farthest it is only known to be far."""
+    """How many letters to add, drop, change or swap with a neighbour; beyond the farthest only that it is far."""
     if abs(len(left) - len(right)) > _FARTHEST or len(left) > _LONGEST:
         return _FARTHEST + 1
     before: list[int] = []

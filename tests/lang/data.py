@@ -1,4 +1,4 @@
-"""Where the conformance data is, and the rows of its files. Without the folder every test that asks for rows is skipped."""
+"""Where the conformance data is, and the rows of its files. Without the folder whoever asks for rows is skipped."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ import pytest
 
 FOLDER = Path(os.environ.get("PYBUILD_CONFORMANCE", Path(__file__).parents[2].parent / "shared" / "conformance"))
 _MISSING = pytest.mark.skip(reason=f"no conformance data in {FOLDER} (PYBUILD_CONFORMANCE)")
+
+
+needed = pytest.mark.skipif(not FOLDER.is_dir(), reason=f"no conformance data in {FOLDER} (PYBUILD_CONFORMANCE)")
 
 
 def rows(name: str) -> list[Any]:
@@ -42,6 +45,11 @@ def lines(name: str) -> list[str]:
         return []
     text = (FOLDER / name).read_text(encoding="utf-8")
     return [line for line in text.split("\n") if line.strip() and not line.startswith("#")]
+
+
+def line_rows(name: str) -> list[Any]:
+    """The same lines as parameters of a test."""
+    return [pytest.param(line, id=line) for line in lines(name)] or [pytest.param("", marks=_MISSING)]
 
 
 def text_of(path: Path) -> str:

@@ -29,7 +29,7 @@ def test_result_pairs(folder: Path) -> None:
     assert dump(_source(data.text_of(folder / "Dockerfile"))) == expected
 
 
-@pytest.mark.skipif(not data.FOLDER.is_dir(), reason="no conformance data (PYBUILD_CONFORMANCE)")
+@data.needed
 def test_line_numbers() -> None:
     """Every instruction knows its first and last line."""
     text = data.text_of(data.FOLDER / "parser/testfile-line/Dockerfile")

@@ -11,7 +11,15 @@ _KNOWN = ("FROM", "RUN", "COPY", "CMD", "ENTRYPOINT")
 
 @pytest.mark.parametrize(
     ("word", "expected"),
-    [("FRM", "FROM"), ("rnu", "RUN"), ("copi", "COPY"), ("ENTRPOINT", "ENTRYPOINT"), ("RUN", None), ("WIBBLE", None), ("", None)],
+    [
+        ("FRM", "FROM"),
+        ("rnu", "RUN"),
+        ("copi", "COPY"),
+        ("ENTRPOINT", "ENTRYPOINT"),
+        ("RUN", None),
+        ("WIBBLE", None),
+        ("", None),
+    ],
 )
 def test_nearest(word: str, expected: str | None) -> None:
     """A word at most two edits away is meant, whatever its case; a known word or a far one suggests nothing."""

@@ -18,14 +18,12 @@ _LOST_ENV = {"${FOO#()[]{\\}^$.\\*\\?|\\\\}": {"FOO": "()[]{}^$.*?|\\x"}}
 """A row of expansion.json has lost its environment on the way from BuildKit's test of the same input."""
 
 
-def _env_rows() -> list[Any]:
-    return [line.split("|") for line in data.lines("shell/envVarTest") if line[0] in "AU"] or [["A", "x", "x"]]
-
-
-@pytest.mark.parametrize("row", _env_rows(), ids=lambda row: row[1].strip())
-def test_env_var_table(row: list[str]) -> None:
+@pytest.mark.parametrize("line", data.line_rows("shell/envVarTest"))
+def test_env_var_table(line: str) -> None:
     """A word expands to what BuildKit's table says."""
-    word, expected = row[1].strip(), row[2].strip()
+    platform, word, expected = (part.strip() for part in line.split("|"))
+    if platform == "W":
+        return
     if expected == "error":
         with pytest.raises(BuildfileError):
             expand(word, _ENVIRONMENT)
@@ -33,6 +31,7 @@ def test_env_var_table(row: list[str]) -> None:
         assert expand(word, _ENVIRONMENT) == expected
 
 
+@data.needed
 def test_words_table() -> None:
     """A text is split into the words that BuildKit's table says, with the variables that its lines set."""
     scope: dict[str, str] = {}
@@ -97,7 +96,7 @@ def test_heredoc_bodies_always_use_the_backslash() -> None:
 def test_names_that_were_asked_for() -> None:
     """An expansion tells the names it used, those in defaults that were not needed among them."""
     seen = examine("$a ${b:-$c} '$d'", {"a": "1", "b": "2"}, Rules())
-    assert (seen.text, seen.matched, seen.unmatched) == ("1 2 $d", {"a", "b"}, {"c"})
+    assert (seen.text, sorted(seen.matched), sorted(seen.unmatched)) == ("1 2 $d", ["a", "b"], ["c"])
 
 
 @pytest.mark.parametrize(
@@ -142,7 +141,7 @@ def test_nesting_below_the_limit_works() -> None:
 )
 def test_growth_has_a_limit(word: str) -> None:
     """A word that would become huge is refused before it is."""
-    with pytest.raises(BuildfileError, match="more than|longer than"):
+    with pytest.raises(BuildfileError, match=r"(more|longer) than"):
         expand(word, {"v": "ay" * (MAX_GROWTH // 20)})
 
 
