@@ -117,8 +117,11 @@ def _serve(channel: Channel, opening: Serve) -> None:
     set_pdeathsig(signal.SIGKILL)
     try:
         root_kind, perform = rooms(opening.directory)
-    except (PybuildError, OSError) as error:
+    except PybuildError as error:
         channel.send(_fault(0, error))
+        sys.exit(1)
+    except OSError as error:
+        channel.send(Fault(0, "StoreError", f"the store {opening.directory} cannot be used: {error.strerror}"))
         sys.exit(1)
     channel.send(Hello(PROTOCOL, opening.rung, root_kind))
     Server(channel, perform).run()
