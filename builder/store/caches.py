@@ -12,23 +12,15 @@ import hashlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
 from builder.errors import StoreError
 from builder.store import files, locks
 from builder.store.session import Session, make_private
+from builder.values.mount import Sharing as Sharing  # its callers may take it from here
 
 CACHE_VERSION = 1
 _MOST_PRIVATE = 1000
-
-
-class Sharing(StrEnum):
-    """Who may use a cache at the same time, as `RUN --mount=type=cache,sharing=` names it."""
-
-    SHARED = "shared"  # any number of users
-    LOCKED = "locked"  # one; the others wait
-    PRIVATE = "private"  # one; the others get a directory of their own
 
 
 @dataclass(frozen=True, slots=True)

@@ -154,7 +154,9 @@ class _Merge:
                 hard_links.append(entry)
             elif entry.kind is Kind.OPAQUE:
                 self._make_directories(self._directory(entry.path), number)
-            elif entry.kind is not Kind.WHITEOUT:
+            elif entry.kind is Kind.WHITEOUT:
+                self._make_directories(self._directory(entry.path.rpartition(b"/")[0]), number)
+            else:
                 self._add(Located(entry, number, entry.path), number)
         while hard_links and len(left := self._linked(hard_links, number)) < len(hard_links):
             hard_links = left  # those whose target is a hard link that stands later; what names nothing is dropped

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import stat
+import tempfile
 import time
+from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from builder.errors import ContextError, ImageError
+from builder.tree.index import read_index
+from builder.tree.lowers import Lowers, look, names_in
+from builder.tree.pack import Item, pack_layer
+from builder.tree.unpack import unpack_layer
 from builder.tree.view import View
 from builder.values.entry import Entry, Kind
+from builder.values.image import MEDIA_LAYER
 
 
 def _dir(path: bytes, mode: int = 0o755) -> Entry:
@@ -93,8 +102,9 @@ def test_whiteout_hides_lower_layers_only() -> None:
 
 
 def test_whiteout_of_nothing() -> None:
-    """A whiteout of a path that is not there does nothing."""
-    assert _paths(View.of([[_file(b"f")], [_gone(b"x/y")]])) == [b"f"]
+    """A whiteout of what is not there hides nothing; the directories above it come to be, as in every builder."""
+    assert _paths(View.of([[_file(b"f")], [_gone(b"x")]])) == [b"f"]
+    assert _paths(View.of([[_file(b"f")], [_gone(b"x/y")]])) == [b"f", b"x"]
 
 
 def test_opaque_directory_hides_what_lower_layers_have_inside() -> None:
@@ -319,11 +329,12 @@ class _Naive:
             elif row.kind is Kind.OPAQUE:
                 self.clear(self.real(row.path + b"/.").removesuffix(b"/."))
         for row in layer:
-            if row.kind is Kind.OPAQUE:
-                path = self.real(row.path + b"/.")
+            if row.kind in (Kind.OPAQUE, Kind.WHITEOUT):
+                inside = row.path if row.kind is Kind.OPAQUE else row.path.rpartition(b"/")[0]
+                path = self.real(inside + b"/.").lstrip(b"/")
                 self.put(path, (row, number, b""), number)
                 del self.state[path]
-            elif row.kind not in (Kind.WHITEOUT, Kind.HARDLINK):
+            elif row.kind is not Kind.HARDLINK:
                 self.put(self.real(row.path), (row, number, row.path), number)
         links = [row for row in layer if row.kind is Kind.HARDLINK]
         while (left := [row for row in links if not self.link(row, number)]) and len(left) < len(links):
@@ -378,3 +389,82 @@ def test_large_images_merge_quickly() -> None:
     view = View.of([entries, [_gone(b"d7")]])
     assert time.process_time() - before < 2
     assert len(view) == 1 + 99 + 99_000
+
+
+def _merged(lowers: Lowers) -> dict[bytes, tuple[Kind, bytes]]:
+    """What unpacked trees make together, by looking at the disk: kinds, and what files hold or links point at."""
+    found: dict[bytes, tuple[Kind, bytes]] = {}
+    waiting = [(b"", lowers.dirs)]
+    while waiting:
+        directory, dirs = waiting.pop()
+        for name in names_in(dirs, directory):
+            path = directory + b"/" + name if directory else name
+            seen = look(dirs, path)
+            if seen is None:
+                continue
+            if seen.dirs:
+                found[path] = (Kind.DIR, b"")
+                waiting.append((path, seen.dirs))
+            elif stat.S_ISLNK(seen.status.st_mode):
+                found[path] = (Kind.SYMLINK, os.readlink(path, dir_fd=seen.fd))
+            else:
+                fd = os.open(path, os.O_RDONLY, dir_fd=seen.fd)
+                found[path] = (Kind.FILE, os.read(fd, 100))
+                os.close(fd)
+    return found
+
+
+def _unpacked(directory: Path, layers: list[list[Entry]]) -> tuple[list[list[Entry]], tuple[str, ...]] | None:
+    """Pack and unpack the layers for real: their indexes and trees; None for layers that no tool would unpack."""
+    indexes: list[list[Entry]] = []
+    lowers: tuple[str, ...] = ()
+    for number, layer in enumerate(layers):
+        blob, index, target = (directory / f"{kind}{number}" for kind in ("blob", "index", "tree"))
+        items = []
+        for row in layer:
+            data = b"%d " % number + row.path if row.kind is Kind.FILE else b""
+            items.append(Item(row._replace(size=len(data), mode=0o755), data or None))
+        packed = pack_layer(items, blob, index, "none")
+        try:
+            unpack_layer(str(blob), MEDIA_LAYER, packed.diff_id, lowers, str(target), "")
+        except ImageError:
+            return None
+        indexes.append(read_index(index))
+        lowers = (str(target), *lowers)
+    return indexes, lowers
+
+
+def _contents(view: View) -> dict[bytes, tuple[Kind, bytes]]:
+    found = {}
+    for located in view.walk(b""):
+        entry = located.entry
+        what = entry.link if entry.kind is Kind.SYMLINK else b""
+        if entry.kind is Kind.FILE:
+            what = b"%d " % located.layer + located.first_name
+        found[entry.path] = (entry.kind, what)
+    del found[b""]
+    return found
+
+
+def _as_a_builder_would(layer: list[Entry]) -> list[Entry]:
+    """The layer in an order that a stream can be unpacked in: what hides first, parents before what is in them, hard
+    links last; nothing twice, and nothing below what is no directory in the same layer."""
+    hiding = [row for row in layer if row.kind in (Kind.WHITEOUT, Kind.OPAQUE)]
+    rows = {row.path: row for row in layer if row not in hiding}
+    solid = [path + b"/" for path, row in rows.items() if row.kind is not Kind.DIR]
+    kept = [row for row in rows.values() if not row.path.startswith(tuple(solid))]
+    kept = [row for row in kept if row.kind is not Kind.HARDLINK or not row.link.startswith(row.path + b"/")]
+    return sorted(hiding) + sorted(kept, key=lambda row: (row.kind is Kind.HARDLINK, row.path))
+
+
+@settings(max_examples=150, deadline=None)
+@given(_LAYERS)
+def test_view_equals_what_is_unpacked(layers: list[list[Entry]]) -> None:
+    """The view of layers is what really unpacking them gives, for all layers that can be unpacked."""
+    layers = [_as_a_builder_would(layer) for layer in layers]
+    with tempfile.TemporaryDirectory() as name:
+        made = _unpacked(Path(name), layers)
+        assume(made is not None)
+        assert made is not None
+        with Lowers(made[1]) as lowers:
+            assert _contents(View.of(made[0])) == _merged(lowers)
