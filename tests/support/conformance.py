@@ -297,6 +297,10 @@ class ImageJudge:
 
     def layers(self) -> None:
         names = [name for entries in self.new_layers() for name, _, _ in entries]
+        for entries in self.new_layers():
+            self.found += [
+                f"a layer holds the device {name}" for name, info, _ in entries if info.ischr() or info.isblk()
+            ]
         for pattern in self.expect.get("layers_absent", []):
             self.found += [f"a layer holds {name} ({pattern})" for name in names if matches(name, pattern)]
         if "layers_only" in self.expect:
