@@ -85,12 +85,20 @@ def _enter(channel: Channel, rung: Rung, more_flags: int, meanwhile: Callable[[]
         answer, _ = channel.receive()
         if not isinstance(answer, Mapped):
             raise TypeError(f"{type(answer).__name__} came instead of Mapped")
-        os.setresgid(0, 0, 0)
-        os.setresuid(0, 0, 0)
+        _become_root()
     set_pdeathsig(signal.SIGKILL)  # a change of ids can clear it (prctl(2))
     # What is mounted in here stays in here.
     mount(None, "/", None, MS_REC | MS_PRIVATE)
     return result
+
+
+def _become_root() -> None:
+    """Take id 0 in all its forms. AppArmor may refuse it where unshare was allowed (Ubuntu 24.04)."""
+    try:
+        os.setresgid(0, 0, 0)
+        os.setresuid(0, 0, 0)
+    except OSError as error:
+        raise SyscallError("setresuid", error.errno or 0) from error
 
 
 def _become(channel: Channel, command: Exec) -> None:

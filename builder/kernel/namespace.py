@@ -155,6 +155,10 @@ def _set(name: str, value: int) -> str:
 
 def range_obstacle(facts: Facts) -> tuple[str, str] | None:
     """What stands between us and a range, and what removes it; None when nothing is known to."""
+    outer = min(facts.mapped_uids, facts.mapped_gids)
+    if outer < FULL_RANGE:
+        why = f"the user namespace that we are in has only {outer} {'id' if outer == 1 else 'ids'}"
+        return why, "run it outside of `unshare -r`, or in a container with a larger range of ids"
     return _helper_obstacle(facts) or _range_missing(facts)
 
 

@@ -300,6 +300,10 @@ def _spawn_server() -> _Started:
             pass_fds=[there.fileno()],
             start_new_session=True,  # Ctrl-C at the terminal reaches only the conductor, which then ends the worker
         )
+    except OSError as error:
+        here.close()
+        os.close(log)
+        raise MachineError(f"the worker cannot be started: {error}", hint="see `ulimit -u`") from error
     finally:
         there.close()
     return _Started(process, here, log)
@@ -354,7 +358,8 @@ def _end_of(started: _Started) -> Exception:
         return WorkerBug(f"the worker ended\n{words}")
     if status in (-signal.SIGKILL, 128 + signal.SIGKILL):
         return MachineError("the worker was killed, perhaps for want of memory", hint="see `dmesg`")
-    return MachineError(f"the worker ended unexpectedly (status {status})", hint=words or None)
+    how = f"status {status}" if status >= 0 else f"by {signal.Signals(-status).name}"
+    return MachineError(f"the worker ended unexpectedly ({how})", hint=words or None)
 
 
 def error_of(fault: Fault) -> Exception:

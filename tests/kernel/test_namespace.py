@@ -54,15 +54,19 @@ def test_root_of_a_namespace_with_ids_enough_is_like_root() -> None:
 
 
 @pytest.mark.parametrize(
-    "facts",
-    [
-        replace(REAL_ROOT, mapped_uids=1, mapped_gids=1),
-        replace(REAL_ROOT, mapped_gids=65535),
-        replace(REAL_ROOT, sys_admin=False),
-    ],
+    "facts", [replace(REAL_ROOT, mapped_uids=1, mapped_gids=1), replace(REAL_ROOT, mapped_gids=65535)]
 )
-def test_a_root_without_ids_or_power_climbs_like_anybody(facts: Facts) -> None:
-    """In `unshare -r`, and as root of an unprivileged container, root goes by its range or by its single id."""
+def test_a_root_without_ids_has_only_its_own(facts: Facts) -> None:
+    """In `unshare -r` no file can give us a range: the ids are not there to be given."""
+    choice = decide(replace(facts, uid_ranges=RANGE, gid_ranges=RANGE))
+    assert choice.rung is Rung.SINGLE
+    assert f"has only {facts.mapped_gids} id" in choice.note
+    assert "outside of `unshare -r`" in choice.note
+
+
+def test_a_root_without_power_climbs_like_anybody() -> None:
+    """Root of an unprivileged container (no CAP_SYS_ADMIN) goes by its range or by its single id."""
+    facts = replace(REAL_ROOT, sys_admin=False)
     assert decide(facts).rung is Rung.SINGLE
     assert decide(replace(facts, uid_ranges=RANGE, gid_ranges=RANGE)).rung is Rung.RANGE
 
@@ -273,8 +277,9 @@ def test_no_new_privs_is_noticed() -> None:
 @pytest.mark.kernel
 def test_a_namespace_with_one_id_is_noticed() -> None:
     """As root of `unshare -r` there is only one id, so it is not ROOT; a nested single id is what remains."""
-    rung, _ = asked(["unshare", "-r"]).split("|")
+    rung, note = asked(["unshare", "-r"]).split("|")
     assert rung == "single"
+    assert "has only 1 id;" in note
 
 
 @pytest.mark.kernel

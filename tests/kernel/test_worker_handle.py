@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pty
 import shutil
 import signal
 import struct
@@ -11,14 +10,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import builder
-from builder.errors import Interrupted, MachineError, StoreError, UsageError
+from builder.errors import Interrupted, MachineError, StoreError
 from builder.kernel import constants as c
 from builder.kernel import worker_handle
 from builder.kernel.idmap import SubRange
@@ -27,6 +26,7 @@ from builder.kernel.syscalls import seccomp_filter, set_no_new_privs
 from builder.kernel.worker_handle import Worker, WorkerBug, error_of, run_in_namespace, start_worker
 from builder.values.crossing import Fault, Removed, RemoveJob, RootKind, Rung, UnpackJob
 from tests.kernel.inside import in_child
+from tests.kernel.processes import children, descendants, is_alive, is_there, until
 
 pytestmark = pytest.mark.kernel
 
@@ -38,42 +38,6 @@ SOURCE = Path(builder.__file__).parents[1]
 def worker(tmp_path: Path) -> Iterator[Worker]:
     with start_worker(tmp_path) as started:
         yield started
-
-
-def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
-    """Wait until `condition` holds; a test that waits in vain fails."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not come to be"
-        time.sleep(0.005)
-
-
-def descendants(pid: int) -> list[int]:
-    """All processes below `pid`, as the host counts them."""
-    found: list[int] = []
-    waiting = [pid]
-    while waiting:
-        try:
-            text = "".join(path.read_text() for path in Path(f"/proc/{waiting.pop()}/task").glob("*/children"))
-        except OSError:
-            continue
-        inner = [int(number) for number in text.split()]
-        found += inner
-        waiting += inner
-    return found
-
-
-def is_there(pid: int) -> bool:
-    """Whether there is such a process, were it only waiting to be buried."""
-    return Path(f"/proc/{pid}").exists()
-
-
-def is_alive(pid: int) -> bool:
-    """Whether it runs: an orphan's burial is for the machine's init, which may take its time."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False
 
 
 def endless(place: Path) -> UnpackJob:
@@ -183,10 +147,6 @@ def worker_pid() -> int:
     return pid
 
 
-def children() -> list[int]:
-    return [int(pid) for path in Path("/proc/self/task").glob("*/children") for pid in path.read_text().split()]
-
-
 def test_an_error_in_a_with_block_kills(tmp_path: Path) -> None:
     """Ctrl-C while a job is under way does not wait for it."""
     with pytest.raises(KeyboardInterrupt), start_worker(tmp_path) as worker:
@@ -289,6 +249,30 @@ def test_a_descriptor_that_is_none_is_the_callers_error(worker: Worker) -> None:
     with pytest.raises(OSError, match="descriptor"):
         worker.call(RemoveJob(()), [9999])
     assert worker.call(RemoveJob(())) == Removed(0)
+
+
+def test_a_worker_that_cannot_be_started_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An interpreter that is gone, or a process table that is full, is the machine's affair."""
+    before = len(os.listdir("/proc/self/fd"))
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    with pytest.raises(MachineError, match="cannot be started"):
+        start_worker(tmp_path)
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_worker_that_dies_on_its_way_says_how(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it wrote before it ended is shown, and a traceback makes it a bug."""
+    monkeypatch.setattr(worker_handle, "_BOOT", "import sys; sys.exit('no libffi')")
+    with pytest.raises(MachineError, match="status 1") as caught:
+        start_worker(tmp_path)
+    assert caught.value.hint == "no libffi"
+    monkeypatch.setattr(worker_handle, "_BOOT", "import os; os.kill(os.getpid(), 31)")
+    with pytest.raises(MachineError, match="SIGSYS"):
+        start_worker(tmp_path)
+    monkeypatch.setattr(worker_handle, "_BOOT", "1 / 0")
+    with pytest.raises(WorkerBug, match="ZeroDivisionError"):
+        start_worker(tmp_path)
+    assert children() == []
 
 
 def test_the_store_has_an_absolute_path() -> None:
@@ -404,102 +388,3 @@ def test_a_fault_keeps_its_hint() -> None:
     plain = error_of(Fault(1, "StoreError", "no"))
     assert isinstance(plain, StoreError)
     assert plain.hint is None
-
-
-class TestRunInNamespace:
-    """`pybuild unshare CMD`: a command as root of the namespaces, at our terminal."""
-
-    @pytest.mark.parametrize("status", [0, 1, 42, 255])
-    def test_status(self, status: int) -> None:
-        """The exit status is the command's."""
-        assert run_in_namespace(["sh", "-c", f"exit {status}"], PATH) == status
-
-    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL, signal.SIGPIPE, signal.SIGINT])
-    def test_signal(self, number: int) -> None:
-        """A command that a signal ended gives 128 and its number; no signal is ignored in it that we ignore."""
-        assert run_in_namespace(["sh", "-c", f"kill -{int(number)} $$"], PATH) == 128 + number
-
-    def test_place(self, capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """It is root there, with the range, in our directory, with exactly the environment that it was given."""
-        monkeypatch.chdir(tmp_path)
-        assert (
-            run_in_namespace(["sh", "-c", "id -u; id -g; pwd; wc -l < /proc/self/uid_map; env"], PATH | {"A": "1"}) == 0
-        )
-        uid, gid, place, lines, *variables = capfd.readouterr().out.splitlines()
-        assert (uid, gid, place, lines) == ("0", "0", str(tmp_path), "2")
-        assert {line for line in variables if not line.startswith(("PWD=", "_=", "SHLVL=", "OLDPWD="))} == {
-            "PATH=/usr/bin:/bin",
-            "A=1",
-        }
-
-    def test_missing_command(self) -> None:
-        """A command that cannot be started is an error of the user's, with its name and the reason."""
-        with pytest.raises(UsageError, match="cannot run no-such-command: No such file"):
-            run_in_namespace(["no-such-command"], PATH)
-        with pytest.raises(UsageError, match="cannot run /etc: Permission denied"):
-            run_in_namespace(["/etc"], PATH)
-        with pytest.raises(UsageError, match="no command"):
-            run_in_namespace([], PATH)
-        assert children() == []
-
-    def test_note(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """On a lower rung it says so."""
-        monkeypatch.setattr(worker_handle, "gather", lambda: replace(gather(), uid_ranges=()))
-        notes: list[str] = []
-        assert run_in_namespace(["true"], PATH, notes.append) == 0
-        assert len(notes) == 1
-
-    def test_our_signals_are_as_before(self) -> None:
-        """What was blocked for the while is not blocked afterwards."""
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
-        run_in_namespace(["true"], PATH)
-        assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before
-
-    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGUSR1])
-    def test_forwarded_signal(self, number: int) -> None:
-        """A signal sent to us reaches the command, whose answer to it is our status."""
-        trap = f"trap 'exit 7' {int(number)}; echo ready; while :; do sleep 0.05; done"
-        with outer(["sh", "-c", trap]) as process:
-            assert process.stdout is not None
-            assert process.stdout.readline() == b"ready\n"
-            process.send_signal(number)
-            assert process.wait(10) == 7
-
-    def test_death(self) -> None:
-        """When we are killed, the command ends too."""
-        with outer(["sh", "-c", "echo ready; exec sleep 60"]) as process:
-            assert process.stdout is not None
-            assert process.stdout.readline() == b"ready\n"
-            everything = descendants(process.pid)
-            assert everything
-            process.kill()
-            process.wait()
-            until(lambda: not any(map(is_alive, everything)))
-
-    def test_terminal(self) -> None:
-        """At a terminal, the command has it, and Ctrl-C reaches the command once and does not end us before it."""
-        pid, terminal = pty.fork()
-        if pid == 0:
-            loop = "while test -z $n; do sleep 0.05; done; sleep 0.2; exit 3$n"
-            script = f"trap 'n=1$n' INT; test -t 0 && echo terminal; {loop}"
-            os.chdir(SOURCE)
-            os.execv(sys.executable, [sys.executable, "-c", OUTER, "sh", "-c", script])
-        seen = b""
-        while b"terminal" not in seen:
-            seen += os.read(terminal, 1000)
-        os.write(terminal, b"\x03")
-        status = os.waitpid(pid, 0)[1]
-        assert os.waitstatus_to_exitcode(status) == 31
-        os.close(terminal)
-
-
-OUTER = """
-import sys
-from builder.kernel.worker_handle import run_in_namespace
-sys.exit(run_in_namespace(sys.argv[1:], {"PATH": "/usr/bin:/bin"}))
-"""
-
-
-def outer(command: list[str]) -> subprocess.Popen[bytes]:
-    """A process that runs the command in the namespace."""
-    return subprocess.Popen([sys.executable, "-c", OUTER, *command], stdout=subprocess.PIPE, cwd=SOURCE)

@@ -1,0 +1,48 @@
+"""Looks at processes as the host sees them, for tests about who is alive."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+
+def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+    """Wait until `condition` holds; a test that waits in vain fails."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not come to be"
+        time.sleep(0.005)
+
+
+def descendants(pid: int) -> list[int]:
+    """All processes below `pid`, as the host counts them."""
+    found: list[int] = []
+    waiting = [pid]
+    while waiting:
+        try:
+            text = "".join(path.read_text() for path in Path(f"/proc/{waiting.pop()}/task").glob("*/children"))
+        except OSError:
+            continue
+        inner = [int(number) for number in text.split()]
+        found += inner
+        waiting += inner
+    return found
+
+
+def is_there(pid: int) -> bool:
+    """Whether there is such a process, were it only waiting to be buried."""
+    return Path(f"/proc/{pid}").exists()
+
+
+def is_alive(pid: int) -> bool:
+    """Whether it runs: an orphan's burial is for the machine's init, which may take its time."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def children() -> list[int]:
+    """The children of this process."""
+    return [int(pid) for path in Path("/proc/self/task").glob("*/children") for pid in path.read_text().split()]
