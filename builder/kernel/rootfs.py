@@ -70,7 +70,7 @@ class Stage:
         with owned(new_filesystem("tmpfs", MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID, options)) as mount:
             _attach_at(mount, path)
         stage = cls(path)
-        for directory in (stage.root, stage.view, stage.path + "/trees", stage.path + "/files"):
+        for directory in (stage.root, stage.view, stage.empty, stage.path + "/trees", stage.path + "/files"):
             os.mkdir(directory, 0o755)
         return stage
 
@@ -81,6 +81,10 @@ class Stage:
     @property
     def view(self) -> str:
         return self.path + "/view"
+
+    @property
+    def empty(self) -> str:
+        return self.path + "/empty"
 
     def tree(self, number: int) -> str:
         return f"{self.path}/trees/{number}"
@@ -137,20 +141,19 @@ def assemble_plain(kind: RootKind, layers: Layers, target: str, copying: Copying
 
 
 def _make_directories(layers: Layers) -> None:
-    for path in (layers.upper, layers.work, layers.work + "/overlay", layers.work + "/empty"):
+    for path in (layers.upper, layers.work + "/overlay", *(() if layers.lowers else (layers.work + "/empty",))):
         os.makedirs(path, 0o755, exist_ok=True)
 
 
 def _with_points(layers: Layers, stage: Stage, targets: Sequence[Target]) -> tuple[str, ...]:
     """The layers with one more on top that holds the mount points they lack, if they lack any."""
-    empty = layers.work + "/empty"
-    lowers = layers.lowers or (empty,)
+    lowers = layers.lowers or (layers.work + "/empty",)
     if not layers.lowers:
-        view = empty
+        view = lowers[0]
     else:
         # Without an upper directory overlayfs wants two layers (EINVAL). Even one layer is looked at through it,
         # because whiteouts in it have to be as invisible here as they will be to the step.
-        _overlay(lowers if len(lowers) > 1 else (*lowers, empty), None, stage.view)
+        _overlay(lowers if len(lowers) > 1 else (*lowers, stage.empty), None, stage.view)
         view = stage.view
     with owned(os.open(view, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)) as root:
         points = missing_points(root, targets)

@@ -78,7 +78,7 @@ class _Room:
     stage: rootfs.Stage
     root_kind: RootKind
     copying: rootfs.Copying | None
-    trees: list[tuple[Tree, str]]
+    trees: list[tuple[tuple[Tree, stepmounts.Sharing], str]]
 
     def run(self, fds: list[int]) -> int:
         staged = stepmounts.stage_all(self.step, fds, self.stage, self._stack_tree)
@@ -92,22 +92,23 @@ class _Room:
         root.finish([point for point in made if point.mount_id == ours])
         return status
 
-    def _stack_tree(self, tree: Tree) -> str:
-        for known, path in self.trees:
-            if known == tree:
-                return path
+    def _stack_tree(self, tree: Tree, sharing: stepmounts.Sharing) -> str:
+        if sharing is stepmounts.Sharing.SHARED:
+            for known, path in self.trees:
+                if known == (tree, sharing):
+                    return path
         number = len(self.trees)
         path = self.stage.tree(number)
         os.mkdir(path, 0o755)
         work = f"{self.step.work}/tree-{number}"
         layers = rootfs.Layers(tree.lowers, work + "/upper", work)
         rootfs.assemble_plain(self.root_kind, layers, path, self.copying)
-        self.trees.append((tree, path))
+        self.trees.append(((tree, sharing), path))
         return path
 
 
 def _is_mapped_group(gid: int) -> bool:
-    with open("/proc/self/gid_map", encoding="ascii") as table:
+    with open("/proc/self/gid_map", "rb") as table:
         rows = [[int(word) for word in line.split()] for line in table]
     return any(first <= gid < first + count for first, _, count in rows)
 

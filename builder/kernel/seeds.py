@@ -39,9 +39,10 @@ def new_directory(path: str, seed_tree: str | None, seed_source: str, owner: Own
             os.fchmod(target, mode)
         os.rename(temporary, path)
     except OSError as error:
-        shutil.rmtree(temporary, ignore_errors=True)
         if error.errno not in (errno.ENOTEMPTY, errno.EEXIST) or not os.path.isdir(path):
             raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)  # unless it was renamed
 
 
 def _readable(found: int) -> int:

@@ -12,6 +12,7 @@ import os
 import stat
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import assert_never
 
 from builder.errors import ContextError, MachineError
@@ -32,10 +33,18 @@ from builder.values.crossing import (
     TreeMount,
 )
 
-StackTree = Callable[[Tree], str]
-"""Gives the directory at which a tree was stacked, writable, with what is written thrown away."""
-
 _OURS = ("/dev", "/proc", "/sys")
+
+
+class Sharing(Enum):
+    """Whether a stacked tree may be the one that other mounts of the same tree show."""
+
+    SHARED = "shared"  # nobody writes to it but us, to make mount points
+    OWN = "own"
+
+
+StackTree = Callable[[Tree, Sharing], str]
+"""Gives the directory at which a tree was stacked; what is written there is thrown away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +100,7 @@ def _check_target(target: str) -> None:
 def _stage(mount: StepMount, fds: Sequence[int], place: str, stack_tree: StackTree) -> Staged:
     match mount:
         case TreeMount(tree, source, target, writable):
-            stacked = stack_tree(tree)
+            stacked = stack_tree(tree, Sharing.OWN if writable else Sharing.SHARED)
             with owned(open_within(stacked, source)) as found:
                 mode = os.fstat(found).st_mode
             if not stat.S_ISDIR(mode) and not stat.S_ISREG(mode):
@@ -116,7 +125,7 @@ def _prepare_cache(mount: CacheMount, stack_tree: StackTree) -> None:
     try:
         there = os.lstat(mount.directory).st_mode
     except FileNotFoundError:
-        seed = None if mount.seed is None else stack_tree(mount.seed)
+        seed = None if mount.seed is None else stack_tree(mount.seed, Sharing.SHARED)
         try:
             new_directory(mount.directory, seed, mount.seed_source, (mount.uid, mount.gid, mount.mode))
         except OSError as error:
