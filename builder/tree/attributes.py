@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 from builder.errors import ImageError, MachineError, StoreError
-from builder.tree.inode import FUSE_OPAQUE, OVERLAY_OPAQUE, OWNER_XATTR
+from builder.tree.inode import OVERLAY_OPAQUE, OWNER_XATTR
 from builder.tree.safe import shown
 from builder.values.entry import Entry
 
@@ -77,9 +77,8 @@ def make_so(fd: int, entry: Entry, owners: Owners, mode_now: int) -> None:
 
 
 def set_opaque(fd: int, path: bytes) -> None:
-    """Mark an open directory so that nothing of lower trees shows in it, for the kernel's overlay and for the other."""
-    for name in (OVERLAY_OPAQUE, FUSE_OPAQUE):
-        _set(fd, name, b"y", path)
+    """Mark an open directory so that nothing of lower trees shows in it. fuse-overlayfs (1.10) heeds this mark too."""
+    _set(fd, OVERLAY_OPAQUE, b"y", path)
 
 
 def _set(fd: int, name: str, value: bytes, path: bytes) -> None:
