@@ -1,7 +1,8 @@
 """The `check` directive (`# check=skip=RULE,RULE;error=true`) as a value.
 
 Which rules there are is known in `lang.checks`. Source: the Dockerfile reference, "check"; BuildKit's frontend for
-what is malformed. Spaces around words do not count.
+what is malformed. Spaces around words do
+not count, and ` //` begins a remark.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ class CheckOptions:
 def read_options(text: str | None) -> CheckOptions:
     """Read the directive's value (None: there is none). Raises BuildfileError without a span."""
     options = CheckOptions()
-    for part in (text or "").split(";"):
+    for part in (text or "").partition(" //")[0].split(";"):
         name, separator, value = (word.strip(SPACES) for word in part.partition("="))
         if not part.strip(SPACES):
             continue

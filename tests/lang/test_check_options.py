@@ -16,6 +16,7 @@ from builder.lang.check_options import CheckOptions, options_in, read_options
         ("skip=A,B", CheckOptions(skip=frozenset("AB"))),
         ("skip=all;error=true", CheckOptions(skip_all=True, error=True)),
         (" skip = A , B ; error = 1 ;", CheckOptions(skip=frozenset("AB"), error=True)),
+        ("skip=all // because; of this", CheckOptions(skip_all=True)),
         ("experimental=all", CheckOptions(experimental_all=True)),
         ("error=true;experimental=A;error=false", CheckOptions(experimental=frozenset("A"))),
     ],

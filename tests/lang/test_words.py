@@ -23,7 +23,7 @@ def test_env_var_table(line: str) -> None:
     """A word expands to what BuildKit's table says."""
     platform, word, expected = (part.strip() for part in line.split("|"))
     if platform == "W":
-        return
+        pytest.skip("a row for Windows")
     if expected == "error":
         with pytest.raises(BuildfileError):
             expand(word, _ENVIRONMENT)
