@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from builder.tree.inode import FUSE_MARKERS, checked_length, entry_at, is_opaque, is_whiteout, lstat_at
+from builder.tree.inode import checked_length, entry_at, is_opaque, is_whiteout, lstat_at
 from builder.tree.lowers import Lowers, Seen, is_empty, look
 from builder.tree.pack import Item
 from builder.values.entry import Entry, Kind
@@ -90,8 +90,6 @@ class _Walk:
             with os.scandir(directory) as found:
                 for each in found:
                     name = os.fsencode(each.name)
-                    if name in FUSE_MARKERS:
-                        continue
                     # Nothing that is one of these three is a whiteout or a socket, so most need no lstat here.
                     if each.is_file(follow_symlinks=False) or each.is_dir(follow_symlinks=False) or each.is_symlink():
                         names.append(name)

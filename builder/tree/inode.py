@@ -19,10 +19,6 @@ OWNER_XATTR: Final = "user.pybuild.owner"
 """Set where the single-id rung could not give a file its owner: `uid:gid`, as the layer has or will have it."""
 
 OVERLAY_OPAQUE: Final = "user.overlay.opaque"
-FUSE_OPAQUE: Final = "user.fuseoverlayfs.opaque"
-FUSE_MARKERS: Final = frozenset((b".wh..wh..opq", b".wh..opq"))
-"""Names that fuse-overlayfs puts into a directory that it marks opaque (seen with 1.10)."""
-
 MAX_PATH_BYTES: Final = 4000
 """Longer paths cannot be opened in one call (PATH_MAX, with room for a prefix), by us or by whoever gets the layer."""
 
@@ -75,9 +71,13 @@ def is_whiteout(status: os.stat_result) -> bool:
 
 
 def is_opaque(fd: int, path: bytes) -> bool:
-    """Whether the directory hides what lower trees have inside it, by the kernel's overlay or by fuse-overlayfs."""
-    names = xattr_names(fd, path)
-    return any(name in names and xattr_at(fd, path, name) == b"y" for name in (OVERLAY_OPAQUE, FUSE_OPAQUE))
+    """Whether the directory hides what lower trees have inside it.
+
+    Only overlay's own mark counts. fuse-overlayfs's (`user.fuseoverlayfs.opaque`) is an ordinary attribute to the
+    kernel, which copies it up with the directory: believing it there would hide, and so lose, all that lower trees have
+    in a merely copied directory. What fuse-overlayfs leaves is turned into overlay's form when its step ends.
+    """
+    return OVERLAY_OPAQUE in xattr_names(fd, path) and xattr_at(fd, path, OVERLAY_OPAQUE) == b"y"
 
 
 def is_image_xattr(name: str) -> bool:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import NamedTuple, Self
 
-from builder.tree.inode import FUSE_MARKERS, is_opaque, is_whiteout, lstat_at
+from builder.tree.inode import is_opaque, is_whiteout, lstat_at
 
 
 class Seen(NamedTuple):
@@ -89,10 +89,9 @@ def is_empty(dirs: tuple[int, ...], path: bytes) -> bool:
 
 
 def listed(fd: int, path: bytes) -> list[bytes]:
-    """The names in one directory, without the marks that fuse-overlayfs leaves there."""
+    """The names in one directory, in no order."""
     directory = os.open(path or b".", os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=fd)
     try:
-        names = [os.fsencode(name) for name in os.listdir(directory)]
+        return [os.fsencode(name) for name in os.listdir(directory)]
     finally:
         os.close(directory)
-    return [name for name in names if name not in FUSE_MARKERS]

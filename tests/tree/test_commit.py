@@ -14,7 +14,10 @@ from hypothesis import HealthCheck, given, settings
 from builder.errors import StoreError
 from builder.tree.commit import NOTHING, perform
 from builder.tree.copyup import merge
+from builder.tree.unpack import unpack_layer
 from builder.values.crossing import CommitJob
+from builder.values.digest import DiffId
+from builder.values.image import MEDIA_LAYER
 from tests.tree import inside, operations
 from tests.tree.trees import apply, describe, overlay, step
 
@@ -61,16 +64,22 @@ def _random_steps(directory: Path) -> None:
         lower.mkdir()
         operations.perform(lower, base)
         merge([str(lower)], str(plain))
-        lowers = [lower]
+        lowers, snapshots = [lower], [lower]
         for number, some in enumerate((first, second)):
-            upper = here / f"upper{number}"
+            upper, blob, snapshot = here / f"upper{number}", here / f"layer{number}", here / f"snapshot{number}"
             with overlay(here, lowers, upper) as merged:
                 operations.perform(merged, some)
                 expected = describe(merged)
-            if perform(job(here, upper, lowers, f"layer{number}")) != NOTHING:
-                apply(here / f"layer{number}", plain)
-            assert describe(plain) == expected
+            done = perform(job(here, upper, lowers, blob.name))
             lowers.insert(0, upper)
+            if done != NOTHING:
+                apply(blob, plain)
+                below = tuple(map(str, snapshots))
+                unpack_layer(str(blob), MEDIA_LAYER, DiffId.parse(done.diff_id), below, str(snapshot), "")
+                snapshots.insert(0, snapshot)
+            assert describe(plain) == expected
+            with overlay(here, snapshots, here / f"look{number}") as merged:
+                assert describe(merged) == expected
         shutil.rmtree(here)
 
     law()
@@ -78,7 +87,7 @@ def _random_steps(directory: Path) -> None:
 
 @pytest.mark.kernel
 def test_law_layers_give_the_tree_again(tmp_path: Path) -> None:
-    """Whatever two steps do to a tree, their layers laid over its copy give what the steps saw at their end."""
+    """Whatever two steps do to a tree, their layers give what the steps saw: over a copy, and unpacked as snapshots."""
     inside.run(_random_steps, tmp_path)
 
 

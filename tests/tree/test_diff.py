@@ -10,7 +10,7 @@ import pytest
 
 from builder.errors import ImageError
 from builder.tree.diff import changes
-from builder.tree.inode import OWNER_XATTR
+from builder.tree.inode import OVERLAY_OPAQUE, OWNER_XATTR
 from tests.tree import inside
 from tests.tree.trees import changed, overlay, sh, shown, step
 
@@ -168,17 +168,18 @@ def test_depth(tmp_path: Path, depth: int, expected: str) -> None:
     assert inside.run(_deep, tmp_path, depth)[0].startswith(expected)
 
 
-def _fuse_form(directory: Path) -> list[str]:
-    lower, upper = directory / "lower", directory / "upper"
-    for each in (lower, upper):
+def _copied_up_mark(directory: Path) -> list[str]:
+    base, top, upper = directory / "base", directory / "top", directory / "upper"
+    for each in (base, top):
         (each / "d").mkdir(parents=True)
-    (lower / "d" / "old").touch()
-    (upper / "d" / "new").touch()
-    (upper / "d" / ".wh..wh..opq").touch()
-    os.setxattr(upper / "d", "user.fuseoverlayfs.opaque", b"y")
-    return shown(changes(str(upper), (str(lower),)))
+        (each / "d" / each.name).touch()
+    for mark in (OVERLAY_OPAQUE, "user.fuseoverlayfs.opaque"):
+        os.setxattr(top / "d", mark, b"y")
+    with overlay(directory, [top, base], upper) as merged:
+        (merged / "d" / "new").touch()
+    return shown(changes(str(upper), (str(top), str(base))))
 
 
-def test_fuse_overlayfs_marks(tmp_path: Path) -> None:
-    """The marks that fuse-overlayfs leaves are understood as the kernel's are."""
-    assert inside.run(_fuse_form, tmp_path) == ["d d", "o d", "f d/new"]
+def test_a_mark_that_was_copied_up_hides_nothing(tmp_path: Path) -> None:
+    """The kernel copies fuse-overlayfs's mark up with its directory; the layer must not hide that directory's files."""
+    assert inside.run(_copied_up_mark, tmp_path) == ["d d", "f d/new"]

@@ -114,8 +114,8 @@ def test_missing_tree(tmp_path: Path) -> None:
 
 
 def test_listed(tmp_path: Path) -> None:
-    """Names are the bytes that they are, without fuse-overlayfs's marks; a link is not followed."""
-    for name in (b"a", b"\xff", b".wh..wh..opq"):
+    """Names are the bytes that they are; a link is not followed."""
+    for name in (b"a", b"\xff"):
         os.close(os.open(os.fsencode(tmp_path) + b"/" + name, os.O_CREAT))
     (tmp_path / "link").symlink_to(".")
     fd = os.open(tmp_path, os.O_PATH)

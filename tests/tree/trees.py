@@ -88,7 +88,7 @@ def describe(root: Path, directory_times: bool = False) -> Description:
             xattrs = [
                 (key, os.getxattr(path, key, follow_symlinks=False))
                 for key in sorted(os.listxattr(path, follow_symlinks=False))
-                if not key.startswith(("user.overlay.", "security.selinux"))
+                if not key.startswith(("user.overlay.", "user.fuseoverlayfs.", "security.selinux"))
             ]
             owner = (status.st_uid, status.st_gid)
             found[relative] = (oct(status.st_mode), owner, content, first, time, tuple(xattrs))
