@@ -320,7 +320,10 @@ class Compressor:
         self._filled = 0
         self._passed = 0
         self._raw_hash = hashlib.sha256()
-        self._hash = hashlib.sha256()
+        self._is_plain = (
+            compression == "none"
+        )  # then both hashes are one, and counting it twice would cost a second a GB
+        self._hash = self._raw_hash if self._is_plain else hashlib.sha256()
         self.size = 0
 
     @property
@@ -378,6 +381,7 @@ class Compressor:
 
     def _put(self, data: bytes | memoryview) -> None:
         if data:
-            self._hash.update(data)
+            if not self._is_plain:
+                self._hash.update(data)
             self.size += len(data)
             self._write(data)
