@@ -51,6 +51,7 @@ def run_in_image(pybuild: Pybuild, layout: Path, *command: str) -> str:
     client("umoci", "unpack", "--rootless", "--image", f"{layout}:1", str(bundle))
     config = json.loads((bundle / "config.json").read_text())
     config["process"]["terminal"] = False
+    config["process"]["user"] = {"uid": 0, "gid": 0}  # umoci's rootless bundles map a single id
     if command:
         config["process"]["args"] = list(command)
     config["linux"].pop("resources", None)

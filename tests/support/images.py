@@ -134,7 +134,8 @@ def _entries(tar_bytes: bytes) -> list[tuple[str, tarfile.TarInfo, bytes]]:
             name = "/".join(parts)
             assert name not in seen, f"a layer names {name!r} twice"
             if info.islnk():
-                assert info.linkname.strip("/") in seen, f"{name!r} links to {info.linkname!r}, which is not before it"
+                info.linkname = "/".join(part for part in info.linkname.split("/") if part not in ("", "."))
+                assert info.linkname in seen, f"{name!r} links to {info.linkname!r}, which is not before it"
             seen.add(name)
             reader = tar.extractfile(info) if info.isreg() else None
             rows.append((name, info, reader.read() if reader is not None else b""))
@@ -156,7 +157,7 @@ def _apply(files: dict[str, Node], entries: list[tuple[str, tarfile.TarInfo, byt
         old = files.get(name)
         if old is not None and (old.kind == "dir") != info.isdir():
             _remove(files, name)
-        files[name] = files[info.linkname.strip("/")] if info.islnk() else Node(info, content)
+        files[name] = files[info.linkname] if info.islnk() else Node(info, content)
 
 
 def _remove(files: dict[str, Node], path: str) -> None:
