@@ -9,18 +9,17 @@ fsync(2) of each file). Where things are put is `place`'s business, what the blo
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import BinaryIO, Self
+from typing import Self
 
 from builder.errors import ImageError, PybuildError, StoreError
 from builder.tree.attributes import Owners
 from builder.tree.compress import decompressor
 from builder.tree.index import IndexWriter
 from builder.tree.lowers import Lowers
+from builder.tree.measured import DEFAULT_LIMITS, Limits, Measured
 from builder.tree.merged import MADE_MODE
 from builder.tree.place import Placer
 from builder.tree.safe import shown
@@ -28,20 +27,6 @@ from builder.tree.tarformat import Content, read_entries
 from builder.values.crossing import Unpacked, UnpackJob
 from builder.values.digest import DiffId
 from builder.values.entry import Entry
-
-_DRAIN_BYTES = 1 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How much a layer may become: `layer_bytes` in all, and `ratio` times its blob once it is past `free_bytes`."""
-
-    layer_bytes: int = 20_000_000_000
-    ratio: int = 1000
-    free_bytes: int = 1 << 30
-
-
-DEFAULT_LIMITS = Limits()
 
 
 def perform(job: UnpackJob) -> Unpacked:
@@ -69,7 +54,7 @@ def _unpack(job: UnpackJob, limits: Limits) -> Unpacked:
             Placer(target, below.dirs, Owners.here()) as placer,
             IndexWriter(job.index) if job.index else _NoIndex() as rows,
         ):
-            stream = _Measured(decompressor(job.media_type, raw), os.fstat(raw.fileno()).st_size, limits)
+            stream = Measured(decompressor(job.media_type, raw), os.fstat(raw.fileno()).st_size, limits)
             for entry, content in read_entries(stream):
                 rows.add(_placed(placer, entry, content))
             placer.finish()
@@ -134,45 +119,6 @@ class _NoIndex:
 
     def finish(self, _: DiffId) -> None:
         pass
-
-
-class _Measured:
-    """The layer's uncompressed bytes, hashed and counted as they are read."""
-
-    def __init__(self, raw: BinaryIO, blob_bytes: int, limits: Limits) -> None:
-        self._raw = raw
-        self._hash = hashlib.sha256()
-        self._count = 0
-        self._limits = limits
-        self._blob_bytes = blob_bytes
-        self._most = min(limits.layer_bytes, max(limits.free_bytes, limits.ratio * blob_bytes))
-
-    def read(self, count: int, /) -> bytes:
-        data = self._raw.read(count)
-        self._hash.update(data)
-        self._count += len(data)
-        if self._count > self._most:
-            raise self._too_large()
-        return data
-
-    def verify(self, diff_id: DiffId) -> None:
-        """Read what is left behind the archive's end, and compare. Raises ImageError."""
-        while self.read(_DRAIN_BYTES):
-            pass
-        found = DiffId(self._hash.hexdigest())
-        if found != diff_id:
-            raise ImageError(
-                f"a layer is not what its image says: its diff-id is {found} and should be {diff_id}",
-                hint="pull the image again; if it stays so, do not trust where it comes from",
-            )
-
-    def _too_large(self) -> ImageError:
-        if self._count > self._limits.layer_bytes:
-            return ImageError(f"a layer is larger than {self._limits.layer_bytes} bytes, the most that is unpacked")
-        return ImageError(
-            f"a layer of {self._blob_bytes} bytes grows to more than {self._limits.ratio} times its size",
-            hint="no ordinary layer does: it seems made to fill the disk",
-        )
 
 
 def _explained(error: OSError, path: str | bytes) -> PybuildError:

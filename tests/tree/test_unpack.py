@@ -21,9 +21,10 @@ from builder.tree import unpack as module
 from builder.tree.diff import changes
 from builder.tree.index import index_diff_id, read_index
 from builder.tree.inode import OWNER_XATTR
+from builder.tree.measured import Limits
 from builder.tree.pack import pack_layer
 from builder.tree.tarformat import read_entries
-from builder.tree.unpack import Limits, perform, unpack_layer
+from builder.tree.unpack import perform, unpack_layer
 from builder.values.crossing import Unpacked, UnpackJob
 from builder.values.digest import DiffId
 from builder.values.image import MEDIA_LAYER, MEDIA_LAYER_GZIP, MEDIA_LAYER_ZSTD
