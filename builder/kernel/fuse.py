@@ -14,6 +14,7 @@ import signal
 import stat
 import subprocess
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,28 +54,59 @@ def program() -> str | None:
 
 
 def start(lowers: tuple[str, ...], upper: str, work: str, target: str) -> Fuse:
-    """Mount a stack (uppermost first) with `upper` on top at `target`. Raises MachineError in the program's words."""
+    """Mount a stack (uppermost first) with `upper` on top at `target`.
+
+    Raises MachineError in the program's words; OSError for a layer that is not there.
+    """
     path = program()
     if path is None:
         raise MachineError("fuse-overlayfs is not available", hint="install the package fuse-overlayfs")
-    layers = ":".join(_quoted(lower) for lower in lowers)
-    options = f"lowerdir={layers},upperdir={_quoted(upper)},workdir={_quoted(work)}"
-    process = subprocess.Popen(
-        [path, "-f", "-o", options, target],
+    awkward = next((place for place in (upper, work, *lowers) if ":" in place), None)
+    if awkward is not None:  # it divides layers at every colon, even of resolved names (1.10)
+        raise MachineError(f"fuse-overlayfs cannot use {awkward}", hint="put --root where no name has a colon")
+    fds = [os.open(place, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC) for place in (upper, work, *lowers)]
+    try:
+        process = _spawn([path, "-f", "-o", _options(fds), target], fds)
+        _wait_for_mount(process, target)
+    finally:
+        for fd in fds:
+            os.close(fd)
+    return Fuse(process, target)
+
+
+def _options(fds: Sequence[int]) -> str:
+    """Names by descriptors: short, and without commas."""
+    upper, work, *lowers = [f"/proc/self/fd/{fd}" for fd in fds]
+    return f"lowerdir={':'.join(lowers)},upperdir={upper},workdir={work}"
+
+
+def _spawn(argv: list[str], fds: Sequence[int]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        argv,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         env={},
+        pass_fds=fds,
         start_new_session=True,
         preexec_fn=_end_with_parent,
     )
-    before = os.stat(os.path.dirname(target)).st_dev
+
+
+def _wait_for_mount(process: subprocess.Popen[bytes], target: str) -> None:
+    outside = os.stat(os.path.dirname(target)).st_dev
     deadline = time.monotonic() + _LONGEST_WAIT_S
-    while os.stat(target).st_dev == before:
+    while _device_of(target) in (outside, None):
         if process.poll() is not None or time.monotonic() > deadline:
             raise MachineError(f"fuse-overlayfs did not mount: {_last_words(process)}")
         time.sleep(0.005)
-    return Fuse(process, target)
+
+
+def _device_of(target: str) -> int | None:
+    try:
+        return os.stat(target).st_dev
+    except OSError:
+        return None  # EIO, ENOTCONN: on its way up, or down
 
 
 def stop(fuse: Fuse) -> None:
@@ -131,10 +163,6 @@ def _strip_xattrs(path: bytes) -> None:
     for name in os.listxattr(path, follow_symlinks=False):
         if name.startswith(_OWN_XATTR):
             os.removexattr(path, name, follow_symlinks=False)
-
-
-def _quoted(path: str) -> str:
-    return path.replace("\\", "\\\\").replace(":", "\\:").replace(",", "\\,")
 
 
 def _end_with_parent() -> None:

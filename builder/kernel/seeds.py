@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import stat
 from collections.abc import Iterator
 
@@ -27,7 +26,7 @@ def new_directory(path: str, seed_tree: str | None, seed_source: str, owner: Own
     Two steps may want to at once: the later one's is thrown away. Raises ContextError for a missing seed, OSError.
     """
     temporary = f"{path}.new-{os.getpid()}"
-    shutil.rmtree(temporary, ignore_errors=True)
+    _remove(temporary)
     os.mkdir(temporary, 0o700)
     try:
         with owned(os.open(temporary, _DIRECTORY)) as target:
@@ -42,7 +41,21 @@ def new_directory(path: str, seed_tree: str | None, seed_source: str, owner: Own
         if error.errno not in (errno.ENOTEMPTY, errno.EEXIST) or not os.path.isdir(path):
             raise
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)  # unless it was renamed
+        _remove(temporary)  # unless it was renamed
+
+
+def _remove(path: str) -> None:
+    """Remove what is left of a copy, if anything, without recursion."""
+    directories = [path] if os.path.isdir(path) else []
+    for directory in directories:  # grows meanwhile: parents come before what is in them
+        with os.scandir(directory) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    directories.append(entry.path)
+                else:
+                    os.unlink(entry.path)
+    for directory in reversed(directories):
+        os.rmdir(directory)
 
 
 def _readable(found: int) -> int:

@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import os
 import stat
+import struct
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from builder.values.crossing import CacheMount, RootKind, Tree, TreeMount
+from builder.errors import MachineError, StoreError
+from builder.kernel import fuse, rootfs
+from builder.kernel.mounts import make_private
+from builder.kernel.sandbox import perform
+from builder.kernel.seccomp import ALLOW, UNKNOWN, branch
+from builder.kernel.seccomp_numbers import numbers_of
+from builder.kernel.syscalls import mount, seccomp_filter
+from builder.values.crossing import CacheMount, RootKind, RunJob, Tree, TreeMount
 from tests.kernel.bench import Bench, bench
 
 pytestmark = pytest.mark.kernel
@@ -80,3 +91,107 @@ class TestOtherKinds:
             assert (room.base / "cache" / "kept").read_text() == "k\n"
             assert not (Path(tree.lowers[0]) / "sub" / "yes").exists()
             assert set(outcome.changed) <= {"etc"}
+
+
+class TestRefusal:
+    """Machines and stores that cannot do what is wanted."""
+
+    def test_store_on_an_overlay(self, room: Bench) -> None:
+        """An upper directory on an overlay is refused by the kernel; the message says where the store may be."""
+        step = room.spec("true")
+
+        def body() -> int:
+            make_private()
+            place = room.base / "on-overlay"
+            for name in ("lower", "upper", "work", "root"):
+                (place / name).mkdir(parents=True)
+            words = f"lowerdir={place}/lower,upperdir={place}/upper,workdir={place}/work,userxattr"
+            mount("overlay", str(place / "root"), "overlay", 0, words)
+            inner = str(place / "root" / "step")
+            moved = replace(step, upper=inner + "/upper", work=inner + "/work")
+            return perform(RunJob(moved), [1], RootKind.OVERLAY).status
+
+        with pytest.raises(MachineError, match="overlay of 2 layers") as caught:
+            room.inside(body)
+        assert "--root" in (caught.value.hint or "")
+
+    def test_full_disk(self, room: Bench) -> None:
+        """A full file system is said to be full."""
+        step = room.spec("true")
+
+        def body() -> int:
+            make_private()
+            (room.base / "small").mkdir()
+            mount("x", str(room.base / "small"), "tmpfs", 0, "nr_inodes=4")
+            moved = replace(step, upper=f"{room.base}/small/upper", work=f"{room.base}/small/work")
+            return perform(RunJob(moved), [1], RootKind.OVERLAY).status
+
+        with pytest.raises(StoreError, match="no space left"):
+            room.inside(body)
+
+    def test_missing_snapshot(self, room: Bench) -> None:
+        """A layer that is not there is an error that names it."""
+        with pytest.raises(MachineError, match="no-such-layer"):
+            room.run("true", root=Tree((str(room.image), str(room.base / "no-such-layer"))))
+
+    def test_before_6_7(self, room: Bench) -> None:
+        """The classic mount string takes 150 layers by their descriptors."""
+        layers = [room.tree(f"old-{n}", {f"n{n}": ""}).lowers[0] for n in range(150)]
+
+        def body() -> int:
+            make_private()
+            (room.base / "old-root").mkdir()
+            with ExitStack() as stack:
+                names = [rootfs._by_descriptor(stack, layer) for layer in layers]
+                rootfs._overlay_before_6_7(names, [("userxattr", "")], str(room.base / "old-root"))
+            return len(os.listdir(room.base / "old-root"))
+
+        assert room.inside(body) == 150
+
+
+class TestProbe:
+    """Which way works where."""
+
+    def _probed(self, room: Bench, prepare: Callable[[Path], Path]) -> str:
+        def body() -> str:
+            make_private()
+            place = room.base / f"probe-{prepare.__name__}"
+            place.mkdir()
+            found = rootfs.probe_root_kind(prepare(place))
+            assert not [name for name in os.listdir(place) if name.startswith("probe-")]
+            return found.value
+
+        return str(room.inside(body))
+
+    def test_here(self, room: Bench) -> None:
+        """On this machine's disk overlay works."""
+
+        def on_disk(place: Path) -> Path:
+            return place
+
+        assert self._probed(room, on_disk) == "overlay"
+
+    def test_on_overlay(self, room: Bench) -> None:
+        """On an overlay nothing but copies works: whiteouts cannot be made there, not even by fuse-overlayfs."""
+
+        def on_overlay(place: Path) -> Path:
+            for name in ("lower", "upper", "work", "root"):
+                (place / name).mkdir()
+            words = f"lowerdir={place}/lower,upperdir={place}/upper,workdir={place}/work,userxattr"
+            mount("overlay", str(place / "root"), "overlay", 0, words)
+            return place / "root"
+
+        assert self._probed(room, on_overlay) == "copy"
+
+    def test_without_overlay(self, room: Bench) -> None:
+        """Where new file systems are forbidden by a filter, fuse-overlayfs works."""
+        if fuse.program() is None:
+            pytest.skip("needs fuse-overlayfs and /dev/fuse")
+
+        def forbidden(place: Path) -> Path:
+            number = numbers_of(os.uname().machine)["fsopen"]
+            load = struct.pack("<HBBI", 0x20, 0, 0, 0)
+            seccomp_filter(b"".join((load, *branch(0x15, number, UNKNOWN, ALLOW))))
+            return place
+
+        assert self._probed(room, forbidden) == "fuse-overlayfs"

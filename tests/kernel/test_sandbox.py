@@ -13,8 +13,11 @@ from pathlib import Path
 import pytest
 
 from builder.errors import ContextError, ImageError, MachineError
+from builder.kernel.mounts import make_private
+from builder.kernel.sandbox import perform
+from builder.kernel.syscalls import mount
 from builder.kernel.worker_handle import start_worker
-from builder.values.crossing import Ran, RunJob, Tree
+from builder.values.crossing import Ran, RootKind, RunJob, Tree
 from tests.kernel.bench import Bench
 
 pytestmark = pytest.mark.kernel
@@ -72,6 +75,9 @@ class TestEnd:
 _BUILDER = """
 import os, sys
 from pathlib import Path
+from builder.kernel.mounts import make_private
+from builder.kernel.sandbox import perform
+from builder.kernel.syscalls import mount
 from builder.kernel.worker_handle import start_worker
 from builder.values.crossing import RunJob, StepSpec, Tree
 store, script, upper, work, *lowers = sys.argv[1:]
@@ -232,6 +238,48 @@ class TestRoom:
     def test_device_nodes_of_the_image(self, room: Bench) -> None:
         """Device nodes have no effect in the root, on any rung."""
         assert "nodev" in room.run("grep ' / / ' /proc/self/mountinfo").output
+
+
+class TestInAContainer:
+    """A container around us whose /proc is covered in part, as Docker's is."""
+
+    def test_shared_proc(self, room: Bench) -> None:
+        """A fresh /proc is refused there; the step sees ours, covered as ever, and cannot look into our processes."""
+        script = (
+            "grep -c Seccomp: /proc/self/status; cat /proc/keys | wc -c; echo 1 >/proc/sys/kernel/hostname;"
+            "for p in /proc/[0-9]*; do readlink $p/exe; cat $p/environ; done 2>/dev/null | grep -ac -i python"
+        )
+        step = room.spec(script)
+        output = room.base / "shared-proc"
+
+        def body() -> int:
+            make_private()
+            mount("x", "/proc/fs", "tmpfs")
+            with open(output, "wb") as stream:
+                return perform(RunJob(step), [stream.fileno()], RootKind.OVERLAY).status
+
+        room.inside(body)
+        lines = output.read_text().splitlines()
+        assert (lines[:2], lines[-1]) == (["1", "0"], "0")
+        assert "Read-only" in output.read_text()
+
+
+def test_nothing_is_imported_inside(room: Bench) -> None:
+    """Between the clone and the exec nothing is imported: the interpreter's library is gone by then."""
+    step = room.spec("true")
+
+    def body() -> int:
+        us = os.getpid()
+
+        def watch(event: str, arguments: tuple[object, ...]) -> None:
+            if event == "import" and os.getpid() != us:
+                os.write(2, f"imported {arguments[0]}\n".encode())
+                os._exit(77)
+
+        sys.addaudithook(watch)
+        return perform(RunJob(step), [1], RootKind.OVERLAY).status
+
+    assert room.inside(body) == 0
 
 
 class TestWorker:
