@@ -252,7 +252,13 @@ def _assemble_copy(layers: Layers, target: str, copying: Copying | None) -> Asse
     def finish(made: Sequence[Made]) -> None:
         syscalls.umount2(target, MNT_DETACH)
         _unmake_in(merged, made)
-        copying.changes_into_upper(merged, layers.lowers, layers.upper)
+        try:
+            copying.changes_into_upper(merged, layers.lowers, layers.upper)
+        except PermissionError as error:
+            raise MachineError(
+                f"the step's changes cannot be recorded: {error}",
+                hint="a store on an overlay cannot hold whiteouts: put --root on a volume, a tmpfs or a local disk",
+            ) from error
 
     return Assembled(target, (), finish)
 

@@ -19,7 +19,8 @@ from builder.kernel.sandbox import perform
 from builder.kernel.seccomp import ALLOW, UNKNOWN, branch
 from builder.kernel.seccomp_numbers import numbers_of
 from builder.kernel.syscalls import mount, seccomp_filter
-from builder.values.crossing import CacheMount, RootKind, RunJob, Tree, TreeMount
+from builder.tree import copyup
+from builder.values.crossing import CacheMount, RootKind, RunJob, StepSpec, Tree, TreeMount
 from tests.kernel.bench import Bench, bench
 
 pytestmark = pytest.mark.kernel
@@ -113,6 +114,25 @@ class TestRefusal:
 
         with pytest.raises(MachineError, match="overlay of 2 layers") as caught:
             room.inside(body)
+        assert "--root" in (caught.value.hint or "")
+
+    def test_copies_on_an_overlay(self, room: Bench) -> None:
+        """Where the store is on an overlay, a step that only adds works with copies; a removal says what is needed."""
+        adds, removes = room.spec("echo x >/new"), room.spec("rm /bin/ls")
+
+        def body(step: StepSpec, name: str) -> int:
+            make_private()
+            place = room.base / name
+            for inner in ("lower", "upper", "work", "root"):
+                (place / inner).mkdir(parents=True)
+            words = f"lowerdir={place}/lower,upperdir={place}/upper,workdir={place}/work,userxattr"
+            mount("overlay", str(place / "root"), "overlay", 0, words)
+            moved = replace(step, upper=f"{place}/root/upper", work=f"{place}/root/work")
+            return perform(RunJob(moved), [1], RootKind.COPY, copyup).status
+
+        assert room.inside(lambda: body(adds, "adding")) == 0
+        with pytest.raises(MachineError, match="cannot be recorded") as caught:
+            room.inside(lambda: body(removes, "removing"))
         assert "--root" in (caught.value.hint or "")
 
     def test_full_disk(self, room: Bench) -> None:
