@@ -454,10 +454,11 @@ def _as_a_builder_would(layer: list[Entry]) -> list[Entry]:
     solid = [path + b"/" for path, row in rows.items() if row.kind is not Kind.DIR]
     kept = [row for row in rows.values() if not row.path.startswith(tuple(solid))]
     kept = [row for row in kept if row.kind is not Kind.HARDLINK or not row.link.startswith(row.path + b"/")]
-    return sorted(hiding) + sorted(kept, key=lambda row: (row.kind is Kind.HARDLINK, row.path))
+    hiding.sort(key=lambda row: (row.path, row.kind is Kind.OPAQUE))
+    return hiding + sorted(kept, key=lambda row: (row.kind is Kind.HARDLINK, row.path))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150, deadline=None, derandomize=True)  # each example unpacks for real
 @given(_LAYERS)
 def test_view_equals_what_is_unpacked(layers: list[list[Entry]]) -> None:
     """The view of layers is what really unpacking them gives, for all layers that can be unpacked."""
