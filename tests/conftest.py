@@ -40,8 +40,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     """Where PYBUILD_NO_SKIP is set (CI), a skipped test of the kernel or of a client is a failed one."""
     report = yield
     assert isinstance(report, pytest.TestReport)
-    if os.environ.get("PYBUILD_NO_SKIP") and report.skipped and not hasattr(report, "wasxfail"):
-        if any(item.get_closest_marker(name) for name in NEVER_SKIPPED):
-            report.outcome = "failed"
-            report.longrepr = f"skipped where nothing may be: {report.longrepr}"
+    wanted = any(item.get_closest_marker(name) for name in NEVER_SKIPPED)
+    if wanted and report.skipped and os.environ.get("PYBUILD_NO_SKIP") and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped where nothing may be: {report.longrepr}"
     return report

@@ -141,8 +141,22 @@ def assemble_plain(kind: RootKind, layers: Layers, target: str, copying: Copying
 
 
 def _make_directories(layers: Layers) -> None:
+    if not os.path.isdir(layers.upper):
+        os.mkdir(layers.upper)
+        _take_root_from(layers)
     for path in (layers.upper, layers.work + "/overlay", *(() if layers.lowers else (layers.work + "/empty",))):
         os.makedirs(path, 0o755, exist_ok=True)
+
+
+def _take_root_from(layers: Layers) -> None:
+    """Give a new upper directory the attributes of the image's root: in an overlay the upper one's are what is seen."""
+    os.chmod(layers.upper, 0o755)  # whatever the umask
+    if not layers.lowers:
+        return
+    facts = os.stat(layers.lowers[0], follow_symlinks=False)
+    os.chown(layers.upper, facts.st_uid, facts.st_gid)
+    os.chmod(layers.upper, facts.st_mode & 0o7777)
+    os.utime(layers.upper, ns=(facts.st_atime_ns, facts.st_mtime_ns))
 
 
 def _with_points(layers: Layers, stage: Stage, targets: Sequence[Target]) -> tuple[str, ...]:
