@@ -53,7 +53,7 @@ _PLATFORM_ARGS = {
 _ALWAYS = frozenset(("PATH",))
 _ANY_VALUE = "x"
 _NOT_CHECKED = frozenset(("BUILDKIT_SBOM_SCAN_CONTEXT", "BUILDKIT_SBOM_SCAN_STAGE"))
-_TRANSPORTS = ("oci:", "oci-archive:", "docker-archive:", "docker://")
+_TRANSPORTS = ("oci:", "oci-archive:", "docker-archive:", "docker://", "rootfs:", "/", "./", "../")
 
 
 def only_scratch(block: Block) -> Collection[str] | None:
@@ -75,7 +75,8 @@ def from_findings(buildfile: Buildfile, items: tuple[Item, ...]) -> Iterator[Fin
                 message = f"FROM argument '{name}' is not declared{suggester.near(name, declared)}"
                 yield found("UndefinedArgInFrom", message, item)
         image = _examined(from_.image, defaults, escape)
-        if image is not None and not _may_be_image(image.text):
+        # A name without variables has no default to be at fault; what is wrong with it is an error of its own.
+        if image is not None and (image.matched or image.unmatched) and not _may_be_image(image.text):
             message = f"Default value for ARG {from_.image} results in empty or invalid base image name"
             yield found("InvalidDefaultArgInFrom", message, item)
         if from_.platform is not None:

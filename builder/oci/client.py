@@ -64,6 +64,11 @@ class Client:
                 hint="the image does not exist or needs a login, which is not supported yet: copy it with skopeo"
                 " and build from oci:DIR",
             )
+        if status == 416:  # we only ask for what comes after what we got
+            return ImageError(
+                f"{host} holds less of a blob of {name} than its manifest says{said}",
+                hint="the image was not pushed whole; push it again",
+            )
         if status == 429:
             return ImageError(f"{host} allows no more requests for now (429){said}", hint="wait, or use a mirror")
         return ImageError(f"{host} answers {status} for {name}{said}", hint="is it a registry? see its log")

@@ -136,7 +136,9 @@ def parse_json(data: bytes, what: str) -> object:
     except RecursionError as error:
         raise ImageError(f"{what} is not valid: its JSON is nested too deeply") from error
     except ValueError as error:  # JSONDecodeError and UnicodeDecodeError are kinds of it
-        raise ImageError(f"{what} is not valid JSON: {str(error)[:200]}") from error
+        raise ImageError(
+            f"{what} is not valid JSON: {str(error)[:200]}", hint="what lies there is damaged or is no image"
+        ) from error
 
 
 def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:

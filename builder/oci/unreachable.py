@@ -31,11 +31,11 @@ def _explained(host: str, scheme: str, causes: tuple[BaseException, ...]) -> tup
     if "gaierror" in kinds or "NameResolutionError" in kinds:
         return f"host {host} was not found", "check the name's spelling and this machine's network and DNS"
     if "ConnectionRefusedError" in kinds:
-        return f"{host} refuses the connection", "is the registry running? is the port right?"
+        return f"{host} refuses the connection", "is the server running? is the port right?"
     if "SSLError" in kinds:
         return _tls(host, scheme, causes)
     if kinds & {"ConnectTimeoutError", "ConnectTimeout", "ReadTimeoutError", "ReadTimeout", "TimeoutError"}:
-        return f"{host} does not answer in time", "is the registry running? is a firewall or proxy in the way?"
+        return f"{host} does not answer in time", "is the server running? is a firewall or proxy in the way?"
     return f"the connection to {host} broke: {_last(causes)}", "try again; check the network and the server's log"
 
 

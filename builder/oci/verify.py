@@ -119,7 +119,7 @@ class new_file:  # noqa: N801 - used as a context manager, reads like open()
 def write_error(error: OSError, path: Path) -> StoreError:
     """What to say when a file of ours cannot be written."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return StoreError(f"no space left to write {path}", hint="free some space, or put the store elsewhere (--root)")
+        return StoreError(f"no space left to write {path}", hint="free some room there, or write to another place")
     return StoreError(f"cannot write {path}: {error.strerror or error}")
 
 

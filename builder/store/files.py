@@ -19,6 +19,7 @@ JsonValue = None | bool | int | float | str | list["JsonValue"] | dict[str, "Jso
 
 RECORD_LIMIT_BYTES = 1 << 20
 """No record of ours comes near it; a larger file is not one of ours."""
+NO_SPACE_HINT = "free some room there, or put the store elsewhere with --root"
 
 
 @contextmanager
@@ -35,8 +36,7 @@ def store_error(doing: str, error: OSError) -> StoreError:
     name = os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes)) else ""
     where = f": {name}" if name else ""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        hint = f"free some room on the file system of {name or 'the store'}, or put the store elsewhere with --root"
-        return StoreError(f"{doing}: no space left{where}", hint=hint)
+        return StoreError(f"{doing}: no space left{where}", hint=NO_SPACE_HINT)
     text = os.strerror(error.errno) if error.errno is not None else str(error)
     return StoreError(f"{doing}: {text}{where}", hint=_HINTS.get(error.errno or 0))
 

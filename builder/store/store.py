@@ -78,7 +78,11 @@ class Store:
             session,
             in_use,
         )
-        store._complete()
+        try:
+            store._complete()
+        except BaseException:
+            store.close()
+            raise
         return store
 
     def _complete(self) -> None:

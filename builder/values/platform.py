@@ -18,6 +18,25 @@ _ARCHITECTURES = {
     "i386": ("386", ""),
     "i686": ("386", ""),
 }
+_ALONE = frozenset(
+    [
+        "386",
+        "amd64",
+        "arm",
+        "arm64",
+        "loong64",
+        "mips",
+        "mips64",
+        "mips64le",
+        "mipsle",
+        "ppc64",
+        "ppc64le",
+        "riscv64",
+        "s390x",
+        "wasm",
+    ]
+)
+"""What may stand without its operating system: the architectures that containerd's platforms package knows."""
 _DEFAULT_VARIANTS = {("arm64", "v8"): "", ("amd64", "v1"): "", ("arm", ""): "v7"}
 
 
@@ -37,6 +56,10 @@ class Platform:
             raise ValueError(f"invalid platform {text[:100]!r}: it is written os/arch or os/arch/variant")
         if len(parts) == 1:
             parts = ["linux", parts[0]] if parts[0].lower() != "linux" else ["linux", "amd64"]
+            if cls.of(*parts).architecture not in _ALONE:
+                raise ValueError(
+                    f"unknown architecture {text[:100]!r}: a platform is written os/arch or os/arch/variant"
+                )
         return cls.of(*parts)
 
     @classmethod

@@ -115,7 +115,7 @@ def test_a_registry_that_is_not_there_is_explained() -> None:
         source_of(name).load(AMD64)
     assert caught.value.message.startswith(name)
     assert caught.value.hint is not None
-    assert "is the registry running?" in caught.value.hint
+    assert "is the server running?" in caught.value.hint
     assert time.monotonic() - started < 1
 
 

@@ -25,8 +25,8 @@ CERTIFICATE.verify_message = "self-signed certificate"
     ("error", "words", "hint"),
     [
         (socket.gaierror(-2, "Name or service not known"), "host reg:5000 was not found", "spelling"),
-        (ConnectionRefusedError(111, "refused"), "reg:5000 refuses the connection", "is the registry running?"),
-        (TimeoutError("timed out"), "reg:5000 does not answer in time", "is the registry running?"),
+        (ConnectionRefusedError(111, "refused"), "reg:5000 refuses the connection", "is the server running?"),
+        (TimeoutError("timed out"), "reg:5000 does not answer in time", "is the server running?"),
         (ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER] wrong"), "reg:5000 does not speak https", "loopback"),
         (CERTIFICATE, "certificate of reg:5000 is not trusted: self-signed certificate", "CA"),
         (ssl.SSLError(1, "handshake\nfailure"), "no secure connection to reg:5000: .*handshake failure", "TLS"),
