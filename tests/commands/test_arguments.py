@@ -136,7 +136,7 @@ def test_proxies_in_either_case() -> None:
         (arguments.read_tag, "app@sha256:zz", "-t/--tag"),
         (arguments.read_network, "bridge", "--network"),
         (arguments.read_platform, "linux/amd64/v1/x", "--platform"),
-        (arguments.read_platform, "quux", "unknown architecture"),
+        (arguments.read_platform, "quux", "--platform"),
         (arguments.read_platform, "linux/amd64,linux/arm64", "--platform"),
         (arguments.read_add_host, "db", "--add-host"),
         (arguments.read_add_host, ":10.0.0.1", "--add-host"),
