@@ -142,7 +142,7 @@ def assemble_plain(kind: RootKind, layers: Layers, target: str, copying: Copying
 
 def _make_directories(layers: Layers) -> None:
     if not os.path.isdir(layers.upper):
-        os.mkdir(layers.upper)
+        os.makedirs(layers.upper, 0o755)
         _take_root_from(layers)
     for path in (layers.upper, layers.work + "/overlay", *(() if layers.lowers else (layers.work + "/empty",))):
         os.makedirs(path, 0o755, exist_ok=True)

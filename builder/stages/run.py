@@ -25,6 +25,8 @@ DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 HOSTNAME = "buildkitsandbox"
 _TAIL_LINES = 12
 _TAIL_BYTES = 16 << 10
+_HOST_FILE_CHARS = 1 << 16
+_LAST_OUTPUT_S = 5.0  # the step is over; what is left of its output is in the pipe
 
 
 def run_step(step: RunStep, step_id: StepId, stack: Stack, built: Mapping[int, Stack], hands: Hands) -> Layer | None:
@@ -35,7 +37,6 @@ def run_step(step: RunStep, step_id: StepId, stack: Stack, built: Mapping[int, S
     try:
         with mounted(step, built, scratch, hands) as mounts:
             upper = scratch / "fs"
-            upper.mkdir()
             spec = _spec(step, tree, account, (upper, scratch / "work"), mounts, hands)
             output = _Output(step_id, hands)
             status = output.collect(spec, mounts.fds)
@@ -61,10 +62,12 @@ class _Output:
         reader = threading.Thread(target=self._read, args=(read_end,), daemon=True)
         reader.start()
         try:
-            return self._hands.door.call(RunJob(spec), Ran, (write_end, *fds)).status
+            status = self._hands.door.call(RunJob(spec), Ran, (write_end, *fds)).status
         finally:
             os.close(write_end)
-            reader.join(timeout=5)
+        # Only now: when we are stopped the step lives on until the door is shut, and its output with it.
+        reader.join(timeout=_LAST_OUTPUT_S)
+        return status
 
     def _read(self, fd: int) -> None:
         with os.fdopen(fd, "rb", buffering=0) as pipe:
@@ -104,8 +107,8 @@ def _spec(
         work=str(places[1]),
         network=network,
         hostname=HOSTNAME,
-        hosts=_hosts(request.add_hosts),
-        resolv_conf=_resolv_conf(),
+        hosts=_hosts(request.add_hosts, network),
+        resolv_conf=_of_the_host("/etc/resolv.conf"),
         mounts=(*mounts.mounts, *scripts),
         rlimits=tuple((limit.name, limit.soft, limit.hard) for limit in request.ulimits),
         memory_bytes=request.memory_bytes,
@@ -128,17 +131,20 @@ def _environment(step: RunStep, account: Account, mounts: Mounted) -> tuple[tupl
     return (*env, *step.env, *mounts.env)
 
 
-def _hosts(extra: tuple[tuple[str, str], ...]) -> str:
+def _hosts(extra: tuple[tuple[str, str], ...], network: NetworkMode) -> str:
+    """The step's own names, then --add-host, then what the host knows: on its network its names hold as well."""
     lines = ["127.0.0.1\tlocalhost " + HOSTNAME, "::1\tlocalhost ip6-localhost ip6-loopback"]
     lines += [f"{address}\t{name}" for name, address in extra]
-    return "\n".join(lines) + "\n"
+    if network is NetworkMode.HOST:
+        lines += [line for line in _of_the_host("/etc/hosts").splitlines() if line.strip() and line[0] != "#"]
+    return "\n".join(dict.fromkeys(lines)) + "\n"
 
 
-def _resolv_conf() -> str:
-    """The host's, as the step shares its network."""
+def _of_the_host(path: str) -> str:
+    """A file of the host that says how its network is reached; empty where it cannot be read."""
     try:
-        with open("/etc/resolv.conf", encoding="utf-8", errors="replace") as file:
-            return file.read(1 << 16)
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read(_HOST_FILE_CHARS)
     except OSError:
         return ""
 
