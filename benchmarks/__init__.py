@@ -1,0 +1,1 @@
+"""Speed, measured beside the peers that are installed, in one run; reported as ratios, never asserted."""
