@@ -35,6 +35,12 @@ class Attributes:
     change_mode: ChangeMode | None
     made_mtime_ns: int = FIXED_MTIME_NS
 
+    @property
+    def made_mode(self) -> int:
+        """The mode of directories that are made on the way: an octal --chmod is theirs too, as in BuildKit."""
+        fixed = None if self.change_mode is None else self.change_mode.fixed
+        return 0o755 if fixed is None else fixed
+
     def applied(self, entry: Entry) -> Entry:
         """The entry with these attributes."""
         if self.owner is not None:
@@ -53,14 +59,25 @@ class Placement:
     span: Span
     items: dict[bytes, Item] = field(default_factory=dict)
     same: dict[bytes, Hashable] = field(default_factory=dict)  # path → the file that it is one of several names of
+    hidden: set[bytes] = field(default_factory=set)  # what of the layers below the new one replaces as a whole
 
     def look(self, path: bytes) -> Entry | None:
         """What is at this path (links not followed) once the layer lies on the others."""
         item = self.items.get(path)
         if item is not None:
             return item.entry
+        if self.hidden and self._is_hidden(path):
+            return None
         located = self.view.get(path)
         return located.entry if located is not None else None
+
+    def hide(self, path: bytes) -> None:
+        """What the layers below have at this real path is gone: the caller puts something of another kind there."""
+        self.hidden.add(path)
+
+    def _is_hidden(self, path: bytes) -> bool:
+        parts = path.split(b"/")
+        return any(b"/".join(parts[:length]) in self.hidden for length in range(1, len(parts) + 1))
 
     def resolve(self, path: bytes, follow_last: bool = True) -> bytes:
         """The real path of a name. What does not exist is kept as it is written."""
@@ -105,7 +122,7 @@ class Placement:
                 f"cannot make the directory {_shown(path)}: a {_noun(entry.kind)} is there", span=self.span
             )
         owner = self.attributes.owner or (0, 0)
-        made = Entry(path, Kind.DIR, 0o755, *owner, mtime_ns=self.attributes.made_mtime_ns)
+        made = Entry(path, Kind.DIR, self.attributes.made_mode, *owner, mtime_ns=self.attributes.made_mtime_ns)
         self.items[path] = Item(made, None)
 
     def put_directory(self, path: bytes, source: Entry) -> None:
