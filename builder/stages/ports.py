@@ -1,4 +1,4 @@
-"""EXPOSE's words: a port, a range, a protocol. Pure. Source: docker/go-connections nat, ParsePortSpec's grammar."""
+"""EXPOSE's words: a port, a range, a protocol. Pure. Source: the Dockerfile reference, EXPOSE; BuildKit's frontend."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ import re
 from builder.errors import BuildfileError
 from builder.source import Span
 
-_PORT = re.compile(r"(?P<first>[0-9]{1,5})(?:-(?P<last>[0-9]{1,5}))?(?:/(?P<protocol>[A-Za-z]+))?\Z")
+_PORT = re.compile(r"0*(?P<first>[0-9]{1,5})(?:-0*(?P<last>[0-9]{1,5}))?(?:/(?P<protocol>[A-Za-z]*))?\Z")
+_HOST_PORT = re.compile(r"(?:0*[0-9]{1,5}(?:-0*[0-9]{1,5})?)?\Z")
 _PROTOCOLS = ("tcp", "udp", "sctp")
 
 
 def parse_ports(text: str, span: Span) -> list[str]:
     """The ports that one word of EXPOSE names, each as `port/protocol`. Raises BuildfileError at `span`."""
     # `ip:host:container` is accepted as docker does: only the container's part says anything to an image.
-    match = _PORT.match(text.rpartition(":")[2])
-    if match is None:
+    *outside, inside = text.rsplit(":", 2)
+    match = _PORT.match(inside)
+    if match is None or not all(_HOST_PORT.match(part) for part in outside[-1:]):
         raise BuildfileError(
             f"EXPOSE: invalid port {text[:100]!r}",
             span=span,
@@ -27,6 +29,6 @@ def parse_ports(text: str, span: Span) -> list[str]:
         raise BuildfileError(
             f"EXPOSE: invalid protocol {protocol!r} of port {text[:100]!r}", span=span, hint="use tcp, udp or sctp"
         )
-    if not 1 <= first <= last <= 65535:
-        raise BuildfileError(f"EXPOSE: port {text[:100]!r} is not within 1 to 65535, lowest first", span=span)
+    if not first <= last <= 65535:
+        raise BuildfileError(f"EXPOSE: port {text[:100]!r} is not within 0 to 65535, lowest first", span=span)
     return [f"{port}/{protocol}" for port in range(first, last + 1)]
