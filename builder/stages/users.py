@@ -12,16 +12,16 @@ from builder.tree.accounts import Account, resolve_owner, resolve_user
 from builder.values.stack import Stack
 
 ACCOUNTS_LIMIT_BYTES = 4 << 20
-ROOT = Account(0, 0, (), "/root")
 
 
 def account_of(user: str, stack: Stack, layers: Layers, span: Span) -> Account:
-    """The ids, groups and home of a USER. Raises BuildfileError at `span` for a name that the image lacks."""
-    if user in ("", "root", "0", "0:0", "root:root"):
-        return ROOT
+    """The ids, groups and home of a USER. Raises BuildfileError at `span` for a name that the image lacks.
+
+    Root is looked up like anybody: images give it a home and further groups.
+    """
     passwd, group = _files(stack, layers)
     try:
-        return resolve_user(user, passwd, group)
+        return resolve_user(user if user[:1] not in ("", ":") else "0" + user, passwd, group)
     except BuildfileError as error:
         raise error.at(span) from None
 
