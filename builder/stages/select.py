@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from builder.errors import BuildfileError, ContextError, PybuildError
-from builder.lang.glob import compile_glob, has_magic
+from builder.lang.glob import compile_match, has_magic
 from builder.lang.ignore import IgnoreRules
 from builder.source import Span
 from builder.stages.source_tree import SourceTree, real_path, walk
@@ -22,12 +22,14 @@ from builder.values.entry import Entry, Kind
 class Picked:
     """One source: a file or directory. `name` is its path below the destination where that is a directory.
 
-    `below` are a directory's contents as (path inside it, entry). `through` are the directories that --parents makes
-    on the way, as (path below the destination, entry).
+    `path` is what --exclude looks at: its path in the tree, or below the pivot of --parents. `below` are a directory's
+    contents as (path inside it, entry). `through` are the directories that --parents makes on the way, as (path below
+    the destination, entry).
     """
 
     entry: Entry
     name: bytes
+    path: bytes = b""
     below: tuple[tuple[bytes, Entry], ...] = ()
     through: tuple[tuple[bytes, Entry], ...] = ()
 
@@ -43,16 +45,32 @@ class Selection:
 
 def select(tree: SourceTree, source: str, how: Selection) -> list[Picked]:
     """What one source word names; a wildcard may name nothing. Raises ContextError at the instruction's place."""
-    rules = _rules(how)
     try:
         head, tail = _split_pivot(source) if how.parents else ("", source)
-        prefix = _clean(head)
-        if not has_magic(source):
-            return [_one(tree, _joined(prefix, _clean(tail)), prefix, how, rules)]
-        matches = _glob(tree, prefix, [part for part in tail.split("/") if part not in ("", ".")])
-        return [_one(tree, path, prefix, how, rules) for path in matches if not _is_excluded(path, rules)]
+        rules = _rules(how)
+        found = [
+            _one(tree, path, prefix, how, rules)
+            for prefix in _paths(tree, b"", head, how)
+            for path in _paths(tree, prefix, tail, how)
+            if not has_magic(source) or real_path(tree, path) is not None
+        ]
     except PybuildError as error:
         raise error.at(how.span) from None
+    if not has_magic(source) and not how.parents:
+        return found  # a file that is named by its whole name is meant, whatever --exclude says
+    return [one for one in found if not _leaves_out(one, how, rules)]
+
+
+def _leaves_out(one: Picked, how: Selection, rules: IgnoreRules | None) -> bool:
+    """Whether --exclude means a match itself. Of a directory only the contents count, but its name with --parents."""
+    return (how.parents or one.entry.kind is not Kind.DIR) and _is_excluded(one.path, rules)
+
+
+def _paths(tree: SourceTree, start: bytes, text: str, how: Selection) -> list[bytes]:
+    """The paths that a word names below `start`: itself, or what it matches."""
+    if not has_magic(text):
+        return [_joined(start, _clean(text))]
+    return _glob(tree, start, [part for part in text.split("/") if part not in ("", ".")], how.parents)
 
 
 def _rules(how: Selection) -> IgnoreRules | None:
@@ -91,20 +109,21 @@ def _one(tree: SourceTree, path: bytes, prefix: bytes, how: Selection, rules: Ig
         raise ContextError(f'"/{os.fsdecode(path)}" not found in {tree.title}', hint=tree.missing_hint(path))
     if entry.kind in (Kind.CHAR, Kind.BLOCK, Kind.SOCKET):
         raise ContextError(f'"/{os.fsdecode(path)}" in {tree.title} is a device or socket, which no layer holds')
-    below = tuple(_below(tree, real, rules)) if entry.kind is Kind.DIR else ()
-    if not how.parents:
-        return Picked(entry, path.rpartition(b"/")[2], below)
     name = path[len(prefix) :].lstrip(b"/")
-    return Picked(entry, name, below, tuple(_through(tree, prefix, name)))
+    below = tuple(_below(tree, real, name if how.parents else b"", rules)) if entry.kind is Kind.DIR else ()
+    if not how.parents:
+        return Picked(entry, path.rpartition(b"/")[2], path, below)
+    return Picked(entry, name, name, below, tuple(_through(tree, prefix, name)))
 
 
-def _below(tree: SourceTree, top: bytes, rules: IgnoreRules | None) -> Iterator[tuple[bytes, Entry]]:
+def _below(tree: SourceTree, top: bytes, name: bytes, rules: IgnoreRules | None) -> Iterator[tuple[bytes, Entry]]:
+    """A directory's contents without what --exclude names: below the directory itself, or with --parents `name`."""
     cut = len(top) + 1 if top else 0
     for entry in walk(tree, top):
         if entry.kind in (Kind.CHAR, Kind.BLOCK, Kind.SOCKET):
             continue
         inside = entry.path[cut:]
-        if not _is_excluded(inside, rules):
+        if not _is_excluded(_joined(name, inside), rules):
             yield inside, entry
 
 
@@ -118,12 +137,15 @@ def _through(tree: SourceTree, prefix: bytes, name: bytes) -> Iterator[tuple[byt
             yield inside, entry
 
 
-def _glob(tree: SourceTree, prefix: bytes, parts: list[str]) -> list[bytes]:
-    """The paths that a pattern matches, sorted. Each part of the pattern is matched against one directory's names."""
+def _glob(tree: SourceTree, prefix: bytes, parts: list[str], deep: bool) -> list[bytes]:
+    """The paths that a pattern matches, sorted. Each part of the pattern is matched against one directory's names.
+
+    With --parents (`deep`) `**` stands for any number of directories; else it is no more than `*`, as in Go.
+    """
     found = {prefix}
     for number, part in enumerate(parts):
         is_last = number == len(parts) - 1
-        if part == "**":
+        if part == "**" and deep:
             found = {path for start in found for path in _at_any_depth(tree, start, is_last)}
         elif part == "..":
             found = {path.rpartition(b"/")[0] for path in found}
@@ -139,7 +161,7 @@ def _matching(tree: SourceTree, start: bytes, part: str) -> Iterator[bytes]:
     real = real_path(tree, start)
     if real is None:
         return
-    glob = compile_glob(part)
+    glob = compile_match(part)
     for name in tree.names(real):
         if glob.matches(os.fsdecode(name)):
             yield _joined(start, name)
