@@ -62,6 +62,7 @@ class Scratch:
 
     target: str
     size_bytes: int = 0
+    read_only: bool = False  # as with Bind
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,9 +243,11 @@ def _perform(room: _Room, operation: MountOp) -> None:
             _attach_real(room, target, new_filesystem(fstype, attributes, options))
         case SystemTree(source, target, read_only):
             _attach_real(room, target, _system_tree(source, read_only))
-        case Scratch(target, size_bytes):
+        case Scratch(target, size_bytes, read_only):
             options = (("mode", "1777"), ("size", str(size_bytes)))[: 2 if size_bytes else 1]
             mount = new_filesystem("tmpfs", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV, options)
+            if read_only:
+                room.read_only.append(os.dup(mount))
             _attach_chosen(room, mount, target, directory=True)
         case Bind(source, target, directory):
             mount = syscalls.open_tree(AT_FDCWD, source, OPEN_TREE_CLONE | AT_SYMLINK_NOFOLLOW)

@@ -111,8 +111,8 @@ def _stage(mount: StepMount, fds: Sequence[int], place: str, stack_tree: StackTr
             _prepare_cache(mount, stack_tree)
             bind_cache = Bind(mount.directory, mount.target, True, MOUNT_ATTR_NODEV, mount.read_only)
             return Staged(bind_cache, True)
-        case TmpfsMount(target, size_bytes):
-            return Staged(Scratch(target, size_bytes), True)
+        case TmpfsMount(target, size_bytes, read_only):
+            return Staged(Scratch(target, size_bytes, read_only), True)
         case FileMount():
             return _stage_file(mount, fds, place)
         case SocketMount():

@@ -50,15 +50,27 @@ def _described(plan: MountPlan, step: RunStep, built: Mapping[int, Stack], hands
             facts = _tree_facts(tree, _source_in(tree, request.source, step))
             return ["bind", request.target, request.writable, digest_of_facts(facts)]
         case CacheRequest():
-            return ["cache", request.target, request.id, request.read_only, request.mode, request.uid, request.gid]
+            owner = [request.mode, request.uid, request.gid]
+            seed = _seed_facts(plan, request, step, built, hands)
+            return ["cache", request.target, request.id, request.read_only, *owner, *seed]
         case TmpfsRequest():
-            return ["tmpfs", request.target, request.size_bytes]
+            return ["tmpfs", request.target, request.size_bytes, request.read_only]
         case SecretRequest():
             return ["secret", request.target, request.env, request.id, request.mode, request.uid, request.gid]
         case SshRequest():
             return ["ssh", request.target, request.id, request.mode, request.uid, request.gid]
         case _:
             assert_never(request)
+
+
+def _seed_facts(
+    plan: MountPlan, request: CacheRequest, step: RunStep, built: Mapping[int, Stack], hands: Hands
+) -> list[Plain]:
+    """What a new cache starts with: another seed is another step, as `from` is an input of it."""
+    if isinstance(plan.origin, ContextOrigin):
+        return []
+    tree = tree_at(plan.origin, built, hands, step.span)
+    return [digest_of_facts(_tree_facts(tree, _source_in(tree, request.source, step)))]
 
 
 def _source_in(tree: SourceTree, source: str, step: RunStep) -> bytes:
@@ -79,7 +91,9 @@ def _tree_facts(tree: SourceTree, top: bytes) -> Iterator[Plain]:
     digests = dict(zip((entry.path for entry in files), tree.digests(files), strict=True))
     for entry in entries:
         inside = os.fsdecode(entry.path[len(top) :])
-        yield [inside, entry.kind.value, entry.mode, os.fsdecode(entry.link), digests.get(entry.path, "")]
+        facts = [inside, entry.kind.value, entry.mode, os.fsdecode(entry.link), digests.get(entry.path, "")]
+        xattrs = [[name, value.hex()] for name, value in entry.xattrs]
+        yield [*facts, entry.uid, entry.gid, xattrs]
 
 
 @dataclass
@@ -134,9 +148,9 @@ def _prepare(
         case BindRequest():
             found.mounts.append(_bind(plan, request, step, (built, room), hands))
         case CacheRequest():
-            found.mounts.append(_cache(plan, request, step, built, hold))
+            found.mounts.append(_cache(plan, request, step, (built, room), hold))
         case TmpfsRequest():
-            found.mounts.append(TmpfsMount(_target(request.target, step), request.size_bytes))
+            found.mounts.append(TmpfsMount(_target(request.target, step), request.size_bytes, request.read_only))
         case SecretRequest():
             _secret(request, step, found, hands)
         case SshRequest():
@@ -203,13 +217,14 @@ def _cache(
     plan: MountPlan,
     request: CacheRequest,
     step: RunStep,
-    built: Mapping[int, Stack],
+    where: tuple[Mapping[int, Stack], Path],
     hold: tuple[ExitStack, Hands],
 ) -> CacheMount:
     stack, hands = hold
     lease = hands.store.caches.lock(request.id, Sharing(request.sharing.value))
     stack.callback(lease.lock.release)
-    seed = None if isinstance(plan.origin, ContextOrigin) else _stack_tree(plan, step, built, hands)
+    is_new = not lease.directory.exists()
+    seed = _seed(plan, request, step, where, hands) if is_new else None
     return CacheMount(
         directory=str(lease.directory),
         target=_target(request.target, step),
@@ -220,6 +235,18 @@ def _cache(
         seed=seed,
         seed_source="/" + normpath("/" + request.source).lstrip("/"),
     )
+
+
+def _seed(
+    plan: MountPlan, request: CacheRequest, step: RunStep, where: tuple[Mapping[int, Stack], Path], hands: Hands
+) -> Tree | None:
+    """What a cache that is not there yet starts as a copy of."""
+    if isinstance(plan.origin, ContextOrigin):
+        return None
+    directory = is_directory(plan.origin, hands)
+    if directory is None:
+        return _stack_tree(plan, step, where[0], hands)
+    return _materialised(directory, _source_in(directory, request.source, step), where[1], hands)
 
 
 def _secret(request: SecretRequest, step: RunStep, found: Mounted, hands: Hands) -> None:

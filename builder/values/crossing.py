@@ -89,6 +89,7 @@ class TmpfsMount:
 
     target: str
     size_bytes: int = 0
+    read_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -269,6 +269,12 @@ class TestOthers:
         assert " 1024 " in outcome.lines()[-1]
         assert outcome.changed == []
 
+    def test_read_only_tmpfs(self, room: Bench) -> None:
+        """A read-only tmpfs is empty and takes nothing."""
+        outcome = room.run("ls -A /etc/ssl; touch /etc/ssl/x", mounts=(TmpfsMount("/etc/ssl", read_only=True),))
+        assert "Read-only file system" in outcome.output
+        assert outcome.changed == []
+
     def test_secret(self, room: Bench) -> None:
         """A secret is a read-only file on a tmpfs, with its mode and owner; it is nowhere afterwards."""
         fd = _memory(b"hush\n")
