@@ -6,6 +6,7 @@ module, imported when it is called.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -112,6 +113,10 @@ def _parameter(option: Option) -> click.Option:
 def _build(caller: Caller, /, context: str | None, **values: object) -> int:
     from builder.commands.build import build
 
+    if context in NAMES and not os.path.isdir(context):
+        raise UsageError(
+            f"{context} is a command, which stands first", hint=f"it is written: pybuild {context} [OPTIONS]"
+        )
     # click gives each option under its key; a test holds the table and the fields of BuildOptions together.
     return build(BuildOptions(context=context, **values), caller)  # type: ignore[arg-type]
 

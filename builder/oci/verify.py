@@ -120,7 +120,7 @@ def write_error(error: OSError, path: Path) -> StoreError:
     """What to say when a file of ours cannot be written."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return StoreError(f"no space left to write {path}", hint="free some room there, or write to another place")
-    return StoreError(f"cannot write {path}: {error.strerror or error}")
+    return StoreError(f"cannot write {path}: {error.strerror or error}", hint="choose a place that you may write to")
 
 
 def open_regular(path: Path, what: str) -> BinaryIO:
@@ -128,7 +128,8 @@ def open_regular(path: Path, what: str) -> BinaryIO:
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
     except FileNotFoundError as error:
-        raise ImageError(f"{what} is missing: {path} does not exist") from error
+        hint = None if path.is_absolute() else "a relative path starts at the directory you are in"
+        raise ImageError(f"{what} is missing: {path} does not exist", hint=hint or "check the path") from error
     except OSError as error:
         raise ImageError(f"{what} cannot be read: {path}: {error.strerror}") from error
     if not stat.S_ISREG(os.fstat(fd).st_mode):

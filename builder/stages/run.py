@@ -14,6 +14,7 @@ from builder.stages.hands import Hands
 from builder.stages.mounts import Mounted, mounted
 from builder.stages.unpack import tree_of
 from builder.stages.users import account_of
+from builder.store.files import NO_SPACE_HINT
 from builder.tree.accounts import Account
 from builder.values.crossing import FileMount, NetworkMode, Ran, RunJob, StepMount, StepSpec, Tree
 from builder.values.event import StepId, StepOutput
@@ -25,6 +26,7 @@ DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 HOSTNAME = "buildkitsandbox"
 _TAIL_LINES = 12
 _TAIL_BYTES = 16 << 10
+_FULL_BYTES = 1 << 20
 _HOST_FILE_CHARS = 1 << 16
 _LAST_OUTPUT_S = 5.0  # the step is over; what is left of its output is in the pipe
 
@@ -41,7 +43,7 @@ def run_step(step: RunStep, step_id: StepId, stack: Stack, built: Mapping[int, S
             output = _Output(step_id, hands)
             status = output.collect(spec, mounts.fds)
         if status:
-            raise _failure(step, status, output)
+            raise _failure(step, status, output, hands)
         return commit_upper(upper, tree, stack, hands)
     finally:
         hands.store.snapshots.discard(scratch)
@@ -149,7 +151,7 @@ def _of_the_host(path: str) -> str:
         return ""
 
 
-def _failure(step: RunStep, status: int, output: _Output) -> StepFailed:
+def _failure(step: RunStep, status: int, output: _Output, hands: Hands) -> StepFailed:
     text = f"the command ended with exit code {status}"
     hint = None
     if status > 128:
@@ -159,4 +161,11 @@ def _failure(step: RunStep, status: int, output: _Output) -> StepFailed:
         hint = "127: the program was not found in the image; check PATH, the shell, and the base's architecture"
     elif status == 126:
         hint = "126: the program was found, but it cannot be executed"
+    if hint is None and _is_full(hands.store.root):
+        hint = f"there is no room left on the disk of the store ({hands.store.root}): {NO_SPACE_HINT}"
     return StepFailed(text, span=step.span, hint=hint, command=" ".join(step.argv), status=status, tail=output.tail())
+
+
+def _is_full(directory: Path) -> bool:
+    facts = os.statvfs(directory)
+    return facts.f_bavail * facts.f_frsize < _FULL_BYTES

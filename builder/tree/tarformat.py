@@ -76,7 +76,7 @@ class _Input:
         """Exactly `count` bytes, which must be few enough to be held."""
         while len(self._buffer) - self._at < count:
             if not self._fill():
-                raise _truncated(self.offset)
+                raise _truncated(self.offset) if self.offset else _no_tar()
         at = self._at
         self._at = at + count
         return self._buffer[at : at + count]

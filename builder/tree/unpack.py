@@ -125,7 +125,7 @@ def _explained(error: OSError, path: str | bytes) -> PybuildError:
     """An error of the file system in words; whose fault it is follows from its number."""
     where = shown(os.fsencode(path)) or "/"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return StoreError(f"no space left for {where}", hint="free some space, or move the store with --root")
+        return StoreError(f"no space left for {where}", hint="free some room, or put the store elsewhere with --root")
     if error.errno in (errno.ENAMETOOLONG, errno.EMLINK, errno.EILSEQ, errno.EINVAL):
         return ImageError(f"{where} cannot be unpacked on this file system: {error.strerror}")
     return StoreError(f"cannot unpack {where}: {error.strerror}")

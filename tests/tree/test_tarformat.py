@@ -274,7 +274,13 @@ def test_prefix_belongs_to_posix_only() -> None:
     assert [each.path for each in entries(gnu + star + END)] == [b"f", b"dir/f"]
 
 
-@pytest.mark.parametrize("cut", [1, 511, 513, 1023, 1024 + 511, 1024 + 512, 1024 + 600, 2047])
+@pytest.mark.parametrize("cut", [1, 511])
+def test_less_than_a_header(cut: int) -> None:
+    """What is shorter than a header was never an archive."""
+    assert "not a tar archive" in refused(file(b"f", b"x")[:cut])
+
+
+@pytest.mark.parametrize("cut", [513, 1023, 1024 + 511, 1024 + 512, 1024 + 600, 2047])
 def test_truncated(cut: int) -> None:
     """An archive that ends inside a header, a content or its padding is refused."""
     tar = pax([(b"path", b"f")]) + file(b"f", b"x" * 100)
