@@ -8,9 +8,12 @@ Nothing is decided here but the order. The door into the namespace is opened by 
 from __future__ import annotations
 
 import threading
+from contextlib import closing
 from dataclasses import dataclass
 
+from builder.lang.checks import refusal
 from builder.lang.grammar import parse
+from builder.stages.check import GuessedImages, findings, with_asked_checks
 from builder.stages.door import Door
 from builder.stages.export import assemble, publish
 from builder.stages.gather import Contexts, read_buildfile
@@ -42,17 +45,19 @@ def build(request: BuildRequest, store: Store, emit: Emit) -> BuildResult:
     buildfile = parse(read_buildfile(request))
     _warn(buildfile, emit)
     images = Images(store, request, emit)
+    for name, _ in request.build_contexts:
+        images.directory_of(name)  # one that is missing is refused even where nothing uses it: it was asked for
     layers = Layers(store, emit)
     images.on_found = layers.learn
     plan = resolve(buildfile, request, images)
     contexts = Contexts(request, store, images)
-    with Door(store.root, emit) as door:
+    with closing(contexts), Door(store.root, emit) as door:
         hands = Hands(request, store, images, layers, contexts, door, emit, plan.source_date_epoch)
         outcomes = _perform_all(plan, hands)
         plans = {target.index: target for target in plan.targets}
         image = assemble(plan.targets[-1], outcomes, plans, hands)
         names = publish(image, hands)
-    contexts.save()
+        contexts.save()
     return BuildResult(image, names)
 
 

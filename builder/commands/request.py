@@ -4,7 +4,9 @@ secrets and nothing else; what a Buildfile or a context holds is the pipeline's 
 
 from __future__ import annotations
 
+import os
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from builder.commands import arguments, fields
@@ -66,7 +68,11 @@ def _context(text: str | None) -> Path:
         )
     try:
         if path.is_dir():
-            return path
+            if os.access(path, os.R_OK | os.X_OK):
+                return path
+            raise ContextError(
+                f"the build context {text} cannot be read: Permission denied", hint="make it readable for you"
+            )
         reason = "is not a directory" if path.exists() else "does not exist"
     except (OSError, ValueError) as error:
         reason = f"cannot be looked at: {(error.strerror if isinstance(error, OSError) else None) or error}"
@@ -83,6 +89,9 @@ def _buildfile(text: str | None, caller: Caller) -> Path | SourceText | None:
     data = caller.stdin.read(STDIN_LIMIT_BYTES + 1)
     if len(data) > STDIN_LIMIT_BYTES:
         raise BuildfileError(f"standard input is larger than {STDIN_LIMIT_BYTES >> 20} MiB: that is no Buildfile")
+    if not data.strip() or b"\0" in data:
+        what = "is not text (it holds a NUL byte)" if data.strip() else "is empty"
+        raise BuildfileError(f"standard input {what}", hint="-f - reads a Buildfile from it, such as -f - <Buildfile")
     try:
         return SourceText("-", data.decode("utf-8"))
     except UnicodeDecodeError as error:
@@ -122,7 +131,10 @@ def _outputs(options: BuildOptions, caller: Caller) -> tuple[Output, ...]:
         raise UsageError(
             "-o/--output: standard output is a terminal, which cannot take a tar", hint="redirect it: pybuild ... >FILE"
         )
-    return outputs
+    return tuple(
+        replace(output, descriptor=caller.stdout.fileno()) if output.destination == "-" else output
+        for output in outputs
+    )
 
 
 def _secrets(words: tuple[str, ...], caller: Caller) -> tuple[Secret, ...]:

@@ -8,11 +8,13 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 from types import TracebackType
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from builder.kernel.worker_handle import Worker, start_worker
 from builder.values.crossing import Job, Result, Rung
 from builder.values.event import Emit, Note
+
+if TYPE_CHECKING:
+    from builder.kernel.worker_handle import Worker
 
 R = TypeVar("R", bound=Result)
 
@@ -41,6 +43,9 @@ class Door:
     def _opened(self) -> Worker:
         with self._lock:
             if self._worker is None:
+                # Not at the top: a build that never gets here should not pay for it.
+                from builder.kernel.worker_handle import start_worker
+
                 self._worker = start_worker(self._store_root)
                 if self._worker.rung_note:
                     self._emit(Note(self._worker.rung_note))

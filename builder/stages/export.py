@@ -5,11 +5,13 @@ An image is named only when every blob of it is in the store, so the store is a 
 
 from __future__ import annotations
 
-import sys
+import errno
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
+from builder.errors import StoreError
 from builder.oci.config import write_config
 from builder.oci.manifest import write_manifest
 from builder.stages.commit import now_s
@@ -27,7 +29,7 @@ def assemble(
     target: TargetPlan, outcomes: Mapping[int, Outcome], plans: Mapping[int, TargetPlan], hands: Hands
 ) -> Image:
     """The image of a target, its documents and blobs in the store. Raises ImageError, StoreError."""
-    layers = tuple(hands.layers.ensure(layer) for layer in outcomes[target.index].stack.layers)
+    layers = tuple(hands.layers.prove(layer) for layer in outcomes[target.index].stack.layers)
     created_s = _created_s(target, outcomes, layers, hands)
     config = ImageConfig(
         platform=target.platform,
@@ -106,14 +108,24 @@ def publish(image: Image, hands: Hands) -> tuple[str, ...]:
 
 
 def _write(output: Output, image: Image, hands: Hands) -> None:
-    from pathlib import Path
-
     from builder.oci.archive import write_archive
     from builder.oci.layout import write_layout
 
+    blob_path, names = hands.store.blobs.path, hands.request.tags
     if not output.tar:
-        write_layout(Path(output.destination), image, hands.store.blobs.path, hands.request.tags)
-    elif output.destination == "-":
-        write_archive(sys.stdout.buffer, image, hands.store.blobs.path, hands.request.tags)
+        write_layout(Path(output.destination), image, blob_path, names)
+    elif output.descriptor is None:
+        write_archive(Path(output.destination), image, blob_path, names)
     else:
-        write_archive(Path(output.destination), image, hands.store.blobs.path, hands.request.tags)
+        try:
+            with open(output.descriptor, "wb", closefd=False) as stream:
+                write_archive(stream, image, blob_path, names)
+        except OSError as error:
+            raise _unwritable(error) from error
+
+
+def _unwritable(error: OSError) -> StoreError:
+    if isinstance(error, BrokenPipeError):
+        return StoreError("standard output was closed before all of the image was written")
+    hint = "make room there" if error.errno in (errno.ENOSPC, errno.EDQUOT) else None
+    return StoreError(f"cannot write the image to standard output: {error.strerror}", hint=hint)

@@ -22,6 +22,7 @@ from builder.values.request import BuildRequest
 BUILDFILE_NAMES = ("Buildfile", "Containerfile", "Dockerfile")
 IGNORE_NAMES = (".containerignore", ".dockerignore")
 TEXT_LIMIT_BYTES = 16 << 20
+_POINT = "point to the Buildfile with -f"
 
 
 def read_buildfile(request: BuildRequest) -> SourceText:
@@ -30,7 +31,7 @@ def read_buildfile(request: BuildRequest) -> SourceText:
         return request.buildfile
     if request.buildfile is not None:
         # A link that the caller names on the command line is followed; one found in the context stays in it.
-        return _read_text(request.buildfile.resolve(), str(request.buildfile))
+        return _read_text(Path(os.path.realpath(request.buildfile)), str(request.buildfile))
     with host_directory(request.context, "the build context"):
         pass
     for name in BUILDFILE_NAMES:
@@ -49,19 +50,23 @@ def _read_text(path: Path, name: str) -> SourceText:
             data = parent.read_file(os.fsencode(path.name), TEXT_LIMIT_BYTES)
     except FileNotFoundError:
         raise ContextError(f"there is no Buildfile {name}", hint="check the path given with -f") from None
+    except IsADirectoryError:
+        raise ContextError(f"the Buildfile {name} is a directory", hint=_POINT) from None
     except WrongKind as error:
-        raise ContextError(f"the Buildfile {name} is {error.kind}, not a file") from None
+        raise ContextError(f"the Buildfile {name} is {error.kind}, not a file", hint=_POINT) from None
     except OSError as error:
         if error.errno == errno.EFBIG:
-            raise BuildfileError(f"the Buildfile {name} is larger than {TEXT_LIMIT_BYTES >> 20} MiB") from None
-        raise ContextError(f"the Buildfile {name} cannot be read: {error.strerror}") from None
+            large = f"the Buildfile {name} is larger than {TEXT_LIMIT_BYTES >> 20} MiB"
+            raise BuildfileError(large, hint=_POINT) from None
+        hint = "make it readable for you" if error.errno == errno.EACCES else _POINT
+        raise ContextError(f"the Buildfile {name} cannot be read: {error.strerror}", hint=hint) from None
     return SourceText(name, decode_buildfile(data, name))
 
 
 def decode_buildfile(data: bytes, name: str) -> str:
     """The text of a Buildfile. Raises BuildfileError for what is not text."""
     if b"\0" in data:
-        raise BuildfileError(f"{name} is not a text file (it holds a NUL byte)", hint="point to the Buildfile with -f")
+        raise BuildfileError(f"{name} is not a text file (it holds a NUL byte)", hint=_POINT)
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -75,7 +80,8 @@ def read_ignore_rules(request: BuildRequest) -> IgnoreRules:
     if isinstance(request.buildfile, Path):
         candidates.append(request.buildfile.with_name(request.buildfile.name + ".dockerignore"))
     elif request.buildfile is None:
-        candidates += [request.context / (name + ".dockerignore") for name in BUILDFILE_NAMES]
+        present = [name for name in BUILDFILE_NAMES if os.path.lexists(request.context / name)]
+        candidates += [request.context / (name + ".dockerignore") for name in present[:1]]
     candidates += [request.context / name for name in IGNORE_NAMES]
     for path in candidates:
         text = _ignore_text(path)
@@ -128,6 +134,12 @@ class Contexts:
         root = host_directory(path, title)
         fingerprints = Fingerprints.load(self._store.fingerprint_path(path.resolve()))
         return HostTree(root, rules, fingerprints, title), fingerprints
+
+    def close(self) -> None:
+        """Let go of the directories."""
+        for tree, _ in self._open.values():
+            tree.close()
+        self._open.clear()
 
     def save(self) -> None:
         """Keep what was learnt about unchanged files for the next build."""

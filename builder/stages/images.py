@@ -6,11 +6,12 @@ unless --pull asks for news), then the outside world. Each answer is remembered 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from builder.errors import BuildfileError, ContextError, ImageError, PybuildError
+from builder.errors import BuildfileError, ContextError, ImageError, PybuildError, StoreError
 from builder.oci.manifest import read_config, read_manifest
 from builder.oci.open import open_source
 from builder.oci.source import ImageSource
@@ -23,6 +24,11 @@ from builder.values.reference import Reference
 from builder.values.request import BuildRequest
 
 DOCUMENT_LIMIT_BYTES = 8 << 20
+
+
+def build_platform() -> Platform:
+    """What this machine runs."""
+    return Platform.of("linux", os.uname().machine)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +46,7 @@ class Images:
         self._store = store
         self._named = dict(request.build_contexts)
         self._pull = request.pull
+        self._asked = request.platform
         self._proxies = dict(request.proxies)
         self._emit = emit
         self._found: dict[tuple[str, Platform], FoundImage] = {}
@@ -82,37 +89,75 @@ class Images:
             raise BuildfileError(f"{name} is a directory (--build-context), and FROM needs an image")
         text = self._named.get(name, name).removeprefix("docker-image://")
         reference = _reference_of(text)
+        built = None
         if reference is not None and not self._pull:
-            local = self._stored(reference, platform)
-            if local is not None:
-                return local
+            built = self._built(reference)
+            if built is not None and (_suits(built, platform) or not self._is_asked(platform)):
+                return FoundImage(self._checked(name, built, platform), None)
+            pulled = self._pulled(reference, platform)
+            if pulled is not None:
+                return FoundImage(self._checked(name, pulled, platform), self._source(str(reference)))
+        try:
+            return self._outside(name, text, reference, platform)
+        except ImageError as error:
+            if built is None:
+                raise
+            there = f"{name} is in the store for {built.config.platform}, and not for {platform}"
+            raise ImageError(f"{there}; nor is it elsewhere: {error.message}", hint=error.hint) from error
+
+    def _built(self, reference: Reference) -> Image | None:
+        """The image that a build here has named so, whatever it is for."""
+        manifest = self._store.images.find(reference)
+        return None if manifest is None else load_stored(self._store, manifest)
+
+    def _pulled(self, reference: Reference, platform: Platform) -> Image | None:
+        """What the name led to before, if its documents are still here and whole."""
+        manifest = self._store.pulled.find(reference, platform)
+        if manifest is None:
+            return None
+        try:
+            return load_stored(self._store, manifest)
+        except (StoreError, ImageError):
+            return None  # a cache: what is damaged or gone is asked for again
+
+    def _outside(self, name: str, text: str, reference: Reference | None, platform: Platform) -> FoundImage:
         source = self._source(text)
-        image = source.load(platform)
-        self._keep(reference, image, source)
+        image = self._checked(name, source.load(platform), platform)
+        if reference is not None:
+            self._keep(reference, platform, image, source)
         return FoundImage(image, source)
 
-    def _stored(self, reference: Reference, platform: Platform) -> FoundImage | None:
-        built = self._store.images.find(reference)
-        if built is not None:
-            image = load_stored(self._store, built)
-            if image.config.platform == platform:
-                return FoundImage(image, None)
-        pulled = self._store.pulled.find(reference, platform)
-        if pulled is None or not self._store.blobs.has(pulled.digest):
-            return None
-        image = load_stored(self._store, pulled)
-        return FoundImage(image, self._source(str(reference)))
+    def _checked(self, name: str, image: Image, platform: Platform) -> Image:
+        """The image, if it may stand for this platform: where there is only one, its config alone says what it is for.
+
+        Asked for by name, a platform must be the right one. This machine's own, which nobody named, is a wish, as it
+        is for docker: people build images of other machines from their bases without saying so.
+        """
+        if _suits(image, platform):
+            return image
+        there = image.config.platform
+        if self._is_asked(platform):
+            raise ImageError(f"{name}: there is no image for {platform}", hint=f"there is one for {there} only")
+        self.note(f"{name} is an image for {there}, and this machine is {platform}: its programs may not run here")
+        return image
+
+    def _is_asked(self, platform: Platform) -> bool:
+        return self._asked is not None or platform != build_platform()
 
     def _source(self, text: str) -> ImageSource:
         return open_source(text, self._store.blobs.temporary, proxies=self._proxies)
 
-    def _keep(self, reference: Reference | None, image: Image, source: ImageSource) -> None:
-        if reference is None:
-            return
+    def _keep(self, reference: Reference, platform: Platform, image: Image, source: ImageSource) -> None:
         for digest, data in source.documents(image):
             if self._store.blobs.put(data) != digest:
                 raise ImageError(f"{source.name}: a document does not have its digest")
-        self._store.pulled.put(reference, image.config.platform, image.manifest)
+        self._store.pulled.put(reference, platform, image.manifest)
+
+
+def _suits(image: Image, platform: Platform) -> bool:
+    """Whether an image is for a platform. Variants are left to the index: many configs do not name theirs."""
+    there = image.config.platform
+    return (there.os, there.architecture) == (platform.os, platform.architecture)
 
 
 def load_stored(store: Store, manifest: Descriptor) -> Image:

@@ -5,9 +5,11 @@ Nothing here unpacks: questions about an image's files are answered from its lay
 
 from __future__ import annotations
 
+import hashlib
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from builder.errors import ImageError, StoreError
@@ -53,19 +55,59 @@ class Layers:
         return None if source is None else source[1]
 
     def ensure(self, layer: Layer) -> Layer:
-        """The layer with its blob in the store, fetched now if it must be. Raises ImageError, StoreError."""
+        """The layer with its blob in the store, fetched now if it must be. Raises ImageError, StoreError.
+
+        The blob has its digest; that it also has the layer's diff-id is an image's claim until somebody has read it.
+        """
         with self._lock:
             record = self._store.layers.find(layer.diff_id)
             if record is not None:
                 return Layer(record.descriptor, layer.diff_id)
-            if not self._store.blobs.has(layer.descriptor.digest):
-                self._fetch(layer)
-            self._store.layers.put(LayerRecord(layer.diff_id, layer.descriptor))
-            return layer
+            source = self._sources.get(layer.diff_id)
+            # Another image may hold the same layer compressed in another way: what is fetched is what the source has.
+            held = layer if source is None else source[1]
+            if not self._is_whole(held.descriptor):
+                self._fetch(held)
+            return held
+
+    def prove(self, layer: Layer) -> Layer:
+        """The same, and the diff-id is known to be true: for what goes into an image. Raises ImageError, StoreError."""
+        with self._lock:
+            held = self.ensure(layer)
+            if self._store.layers.find(layer.diff_id) is None:
+                self._make_index(held)
+            return held
+
+    def trust(self, layer: Layer) -> None:
+        """Remember that this blob is the layer of its diff-id; the caller has read and hashed all of it."""
+        self._store.layers.put(LayerRecord(layer.diff_id, layer.descriptor))
+
+    @contextmanager
+    def reading(self, layer: Layer) -> Iterator[None]:
+        """While the layer's blob is read: one that the disk has damaged is put aside, so that it is had anew.
+
+        Raises StoreError then; an ImageError about a blob that has its digest stays what it is.
+        """
+        try:
+            yield
+        except ImageError as error:
+            digest = layer.descriptor.digest
+            if _digest_of(self.blob_path(layer)) == digest:
+                raise
+            self._store.blobs.discard(digest)
+            raise StoreError(
+                f"blob {digest} in the store was damaged", hint="build again: it will be made anew"
+            ) from error
 
     def blob_path(self, layer: Layer) -> Path:
         """The file of the layer's blob, which must be in the store."""
         return self._store.blobs.path(layer.descriptor.digest)
+
+    def _is_whole(self, descriptor: Descriptor) -> bool:
+        try:
+            return os.stat(self._store.blobs.path(descriptor.digest)).st_size == descriptor.size
+        except OSError:
+            return False
 
     def _fetch(self, layer: Layer) -> None:
         known = self._sources.get(layer.diff_id)
@@ -105,11 +147,15 @@ class Layers:
 
     def _read_index(self, layer: Layer) -> list[Entry]:
         if not self._store.layers.has_index(layer.diff_id):
-            held = self.ensure(layer)
-            temporary = self._store.blobs.temporary()
-            index_of(self.blob_path(held), held.descriptor.media_type, layer.diff_id, temporary)
-            self._store.layers.adopt_index(temporary, layer.diff_id)
+            self._make_index(self.ensure(layer))
         return read_index(self._store.layers.index_path(layer.diff_id))
+
+    def _make_index(self, held: Layer) -> None:
+        temporary = self._store.blobs.temporary()
+        with self.reading(held):
+            index_of(self.blob_path(held), held.descriptor.media_type, held.diff_id, temporary)
+        self._store.layers.adopt_index(temporary, held.diff_id)
+        self.trust(held)
 
     def view(self, stack: Stack) -> View:
         """The merged file system of a stack."""
@@ -129,7 +175,8 @@ class Layers:
         for number, entries in by_layer.items():
             held = self.ensure(stack.layers[number])
             reader = LayerReader(self.blob_path(held), held.descriptor.media_type)
-            spools[number] = reader.spool(entries, self._store.blobs.temporary().parent)
+            with self.reading(held):
+                spools[number] = reader.spool(entries, self._store.blobs.temporary().parent)
 
         def opener(located: Located) -> Callable[[], int]:
             open_entry = spools[located.layer]
@@ -155,5 +202,14 @@ class Layers:
     def keep_made(self, diff_id: DiffId, digest: Digest, size: int, media_type: str = MEDIA_LAYER) -> Layer:
         """Record a layer that this build has made; its blob and index are in the store."""
         layer = Layer(Descriptor(media_type, digest, size), diff_id)
-        self._store.layers.put(LayerRecord(diff_id, layer.descriptor))
+        self.trust(layer)
         return layer
+
+
+def _digest_of(path: Path) -> Digest | None:
+    """The digest of a file as it is on the disk now; None where it cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            return Digest(hashlib.file_digest(file, "sha256").hexdigest())
+    except OSError:
+        return None

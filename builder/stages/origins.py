@@ -7,7 +7,7 @@ from typing import assert_never
 
 from builder.source import Span
 from builder.stages.hands import Hands
-from builder.stages.resolve import build_platform
+from builder.stages.images import build_platform
 from builder.stages.source_tree import HostTree, SourceTree, StackTree
 from builder.values.stack import Stack
 from builder.values.step import ContextOrigin, ImageOrigin, Origin, TargetOrigin
@@ -33,6 +33,8 @@ def stack_at(origin: ImageOrigin | TargetOrigin, built: Mapping[int, Stack], han
     """The layers of an image or of a target built before."""
     if isinstance(origin, TargetOrigin):
         return built[origin.index]
+    if origin.name == "scratch":
+        return Stack()  # a name that no registry is asked for
     platform = hands.request.platform or build_platform()
     found = hands.images.find(origin.name, platform, span)
     return Stack.of(found.image.layers)

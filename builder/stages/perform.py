@@ -5,11 +5,13 @@ Here a step's outcome is only found or asked for; the work itself is in `run`, `
 
 from __future__ import annotations
 
+import errno
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import assert_never
 
+from builder.errors import Interrupted, PybuildError, StoreError
 from builder.stages.commit import now_s, remember
 from builder.stages.copy import gather, make_layer
 from builder.stages.hands import Hands
@@ -18,6 +20,7 @@ from builder.stages.mounts import describe
 from builder.stages.origins import tree_at
 from builder.stages.run import run_step
 from builder.stages.workdir import make_workdir
+from builder.store.files import store_error
 from builder.values.event import StepCached, StepFinished, StepId, StepStarted
 from builder.values.image import History, Layer
 from builder.values.key import CacheKey
@@ -63,11 +66,21 @@ def perform(target: TargetPlan, start: Stack, built: Mapping[int, Stack], hands:
             continue
         number += 1
         step_id = StepId(target.name, number, count)
-        record = _step(action.step, step_id, stack, built, hands)
+        try:
+            record = _step(action.step, step_id, stack, built, hands)
+        except Interrupted:
+            raise
+        except PybuildError as error:
+            error.at(action.step.span)
+            raise
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            raise store_error("cannot keep what the step made", error).at(action.step.span) from error
         if record.diff_id is not None:
             layer = hands.layers.known(record.diff_id)
             if layer is None:
-                raise LookupError(f"the layer {record.diff_id} was made and is gone")
+                raise StoreError(f"the layer {record.diff_id} went away from the store", hint="build again")
             stack = stack.pushed(layer)
         done.append(Done(action.created_by, record.created_s, record.diff_id is not None))
     return Outcome(stack, tuple(done))

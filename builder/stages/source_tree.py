@@ -12,6 +12,7 @@ from typing import Protocol
 
 from builder.errors import ContextError
 from builder.lang.ignore import IgnoreRules
+from builder.lang.suggest import did_you_mean
 from builder.stages.layers import Layers
 from builder.tree.fingerprint import Fingerprints
 from builder.tree.safe import Root, Walk, shown
@@ -106,6 +107,10 @@ class HostTree:
         self._listed: dict[bytes, dict[bytes, Scanned]] = {}
         self._shown: dict[bytes, list[bytes]] = {}
 
+    def close(self) -> None:
+        """Let go of the directory."""
+        self._root.close()
+
     def look(self, path: bytes) -> Entry | None:
         if not path:
             return Entry(b"", Kind.DIR, 0o755)
@@ -185,7 +190,11 @@ class HostTree:
     def missing_hint(self, path: bytes) -> str | None:
         if path and self._rules.patterns and self._root.exists(path):
             return "it is there, but the ignore file excludes it"
-        return None
+        parent, _, name = path.rpartition(b"/")
+        real = real_path(self, parent)
+        beside = self.names(real) if real is not None else ()
+        top = "paths start at the top of the directory that is given to pybuild, wherever the Buildfile is"
+        return did_you_mean(os.fsdecode(name), map(os.fsdecode, beside), top)
 
 
 class StackTree:
@@ -223,7 +232,7 @@ class StackTree:
         return (located.layer, located.first_name)
 
     def missing_hint(self, path: bytes) -> str | None:  # noqa: ARG002  the protocol's
-        return None
+        return "paths start at the root of that file system"
 
 
 def host_directory(path: Path, title: str) -> Root:

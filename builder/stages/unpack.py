@@ -40,11 +40,13 @@ def _unpacked(layer: Layer, chain: ChainId, lowers: tuple[str, ...], hands: Hand
             target=str(scratch / "fs"),
             index=str(index) if index is not None else "",
         )
-        hands.door.call(job, Unpacked)
+        with hands.layers.reading(held):
+            hands.door.call(job, Unpacked)
     except BaseException:
         hands.store.snapshots.discard(scratch)
         raise
     if index is not None:
         hands.store.layers.adopt_index(index, layer.diff_id)
+    hands.layers.trust(held)  # the worker has hashed what it unpacked
     hands.emit(Transfer("unpack", what, descriptor.size, descriptor.size))
     return hands.store.snapshots.publish(scratch, chain)

@@ -22,10 +22,14 @@ class Compression(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """One `-o`: an OCI layout in a directory, or as one tar file (`destination` "-" is standard output)."""
+    """One `-o`: an OCI layout in a directory, or as one tar file; with a `descriptor` the tar goes there.
+
+    `destination` "-" is standard output, which the front door gives as a descriptor.
+    """
 
     destination: str
     tar: bool
+    descriptor: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,162 @@
+"""Which image a name stands for: named contexts, images of the store, remembered ones, the world; and platforms."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from builder.errors import BuildfileError, ContextError, ImageError, StoreError
+from builder.stages.images import build_platform
+from builder.values.platform import Platform
+from builder.values.reference import Reference
+from tests.registry import push, running_registry
+from tests.stages.builds import Bench, base, content, row
+
+FOREIGN = "linux/s390x"
+OWN = str(build_platform())
+
+
+def _layout(bench: Bench, name: str, text: str, *platforms: str) -> str:
+    return base(bench.room / name, [[row("where", text)]], platforms or (OWN,))
+
+
+def test_a_named_context_replaces_an_image(bench: Bench) -> None:
+    """--build-context NAME=oci:DIR is what FROM NAME takes, before the store and any registry."""
+    layout = _layout(bench, "other", "named")
+    image = bench.build("FROM alpine\n", build_contexts=(("alpine", layout),))
+    assert content(image, "/where") == "named"
+
+
+def test_a_named_directory_is_no_base(bench: Bench) -> None:
+    """FROM a named context that is a directory is an error at its line."""
+    error = bench.fails(BuildfileError, "FROM files\n", build_contexts=(("files", str(bench.context)),))
+    assert "is a directory" in error.message and error.span is not None and error.span.first == 1
+
+
+def test_a_named_directory_that_is_missing(bench: Bench) -> None:
+    """A named context that leads nowhere is an error that repeats what was written."""
+    error = bench.fails(ContextError, "FROM scratch\nCOPY --from=files a /\n", build_contexts=(("files", "/no/such"),))
+    assert "--build-context files=/no/such" in error.message
+
+
+def test_an_image_built_before(bench: Bench) -> None:
+    """FROM takes an image of the store by its tag; nothing is looked up outside."""
+    bench.file("a", "one")
+    bench.build("FROM scratch\nCOPY a /a\nENV X=1\n", tags=(Reference.parse("mine:1"),))
+    image = bench.build("FROM mine:1\nCOPY a /b\n")
+    assert (content(image, "/a"), content(image, "/b")) == ("one", "one")
+    assert image.config["config"]["Env"][-1] == "X=1"
+
+
+def test_an_image_of_another_platform_when_asked(bench: Bench) -> None:
+    """--platform refuses the one image there is when it is for something else, and says what it is for."""
+    layout = _layout(bench, "foreign", "x", FOREIGN)
+    error = bench.fails(ImageError, f"FROM {layout}\n", platform=Platform.parse("linux/arm64"))
+    assert "no image for linux/arm64" in error.message
+    assert FOREIGN in (error.hint or "")
+    assert error.span is not None
+    assert bench.fails(ImageError, f"FROM --platform=linux/arm64 {layout}\n").message == error.message
+    assert bench.fails(ImageError, f"FROM {layout}\n", platform=build_platform()).hint == error.hint
+
+
+def test_an_image_of_another_platform_unasked(bench: Bench) -> None:
+    """Without --platform it is used, with a note; the image says what it is for."""
+    layout = _layout(bench, "foreign", "x", FOREIGN)
+    image = bench.build(f"FROM {layout}\nENV A=b\n")
+    assert image.config["architecture"] == "s390x"
+    assert len([note for note in bench.notes if FOREIGN in note and OWN in note]) == 1
+
+
+def test_an_index_chooses(bench: Bench) -> None:
+    """Of several images the one for the platform asked for is taken, without a note."""
+    layout = _layout(bench, "both", "x", OWN, FOREIGN)
+    assert bench.build(f"FROM {layout}\n", platform=Platform.parse(FOREIGN)).config["architecture"] == "s390x"
+    assert bench.build(f"FROM {layout}\n").config["architecture"] == build_platform().architecture
+    assert bench.notes == []
+
+
+def test_a_stored_image_of_another_platform(bench: Bench) -> None:
+    """A built image for something else is used with a note, unless a platform is asked for: the error names both."""
+    foreign = _layout(bench, "foreign", "x", FOREIGN)
+    name = Reference.parse("127.0.0.1:1/mine:1")
+    bench.build(f"FROM {foreign}\n", tags=(name,), platform=Platform.parse(FOREIGN))
+    assert bench.build(f"FROM {name}\n").config["architecture"] == "s390x"
+    assert any(FOREIGN in note for note in bench.notes)
+    error = bench.fails(ImageError, f"FROM {name}\n", platform=Platform.parse("linux/arm64"))
+    assert f"in the store for {FOREIGN}" in error.message and "refuses the connection" in error.message
+
+
+def test_a_name_that_is_none(bench: Bench) -> None:
+    """A malformed name is an ImageError at its line that says how names are written."""
+    error = bench.fails(ImageError, "FROM a/UPPER\n")
+    assert error.span is not None and error.hint is not None and "[:TAG]" in error.hint
+
+
+@pytest.fixture
+def remembered(bench: Bench) -> tuple[Bench, str]:
+    """A bench that has built from a registry which is gone by now, and the base's name there."""
+    layout = _layout(bench, "pushed", "first")
+    with running_registry(bench.room) as address:
+        push(layout, f"{address}/base:1")
+        bench.build(f"FROM {address}/base:1\nENV A=1\n")
+        return bench, f"{address}/base:1"
+
+
+def test_a_pulled_base_is_remembered(remembered: tuple[Bench, str]) -> None:
+    """Once pulled, a base needs no registry: its documents and layers are in the store."""
+    bench, name = remembered
+    (bench.context / "f").write_text("new")
+    image = bench.build(f"FROM {name}\nCOPY f /f\n")
+    assert (content(image, "/where"), content(image, "/f")) == ("first", "new")
+
+
+def test_pull_asks_again(remembered: tuple[Bench, str]) -> None:
+    """With --pull what is remembered does not count: a registry that is gone is an error at the FROM line."""
+    bench, name = remembered
+    error = bench.fails(ImageError, f"FROM {name}\n", pull=True)
+    assert "refuses the connection" in error.message and error.span is not None
+
+
+def test_pull_finds_news(bench: Bench) -> None:
+    """A tag that moved is noticed with --pull, and only then."""
+    with running_registry(bench.room) as address:
+        name = f"{address}/base:1"
+        push(_layout(bench, "old", "old"), name)
+        bench.build(f"FROM {name}\n")
+        push(_layout(bench, "new", "new"), name)
+        assert content(bench.build(f"FROM {name}\n"), "/where") == "old"
+        assert content(bench.build(f"FROM {name}\n", pull=True), "/where") == "new"
+        assert content(bench.build(f"FROM {name}\n"), "/where") == "new"
+
+
+def test_a_remembered_base_without_its_documents(remembered: tuple[Bench, str]) -> None:
+    """When the remembered documents are damaged or gone they are asked for again, not believed."""
+    bench, name = remembered
+    for record in (bench.root / "pybuild" / "pulled").iterdir():
+        digest = json.loads(record.read_text())["manifest"]["digest"].partition(":")[2]
+        blob = bench.root / "blobs" / "sha256" / digest
+        blob.chmod(0o644)
+        blob.write_bytes(blob.read_bytes().replace(b"2", b"3", 1))
+    assert "refuses the connection" in bench.fails(ImageError, f"FROM {name}\n").message
+
+
+def test_a_built_image_with_a_damaged_config(bench: Bench) -> None:
+    """A damaged image of the store is said to be damaged."""
+    bench.build("FROM scratch\nENV A=1\n", tags=(Reference.parse("mine:1"),))
+    assert bench.result is not None
+    blob = bench.root / "blobs" / "sha256" / bench.result.image.config_descriptor.digest.hex
+    os.chmod(blob, 0o644)
+    blob.write_bytes(b"{}")
+    assert "damaged" in bench.fails(StoreError, "FROM mine:1\n").message
+
+
+def test_a_layout_that_went_away(bench: Bench) -> None:
+    """A base named by its place must be there, even when its layers are in the store."""
+    layout = _layout(bench, "gone", "x")
+    bench.build(f"FROM {layout}\n")
+    shutil.rmtree(Path(layout.removeprefix("oci:").removesuffix(":latest")))
+    assert "does not exist" in bench.fails(ImageError, f"FROM {layout}\n").message

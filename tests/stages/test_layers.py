@@ -1,0 +1,186 @@
+"""Layers at hand: fetched once, never believed before they are read, mended when the disk has damaged them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from builder.errors import ImageError, PybuildError, StoreError
+from builder.oci.layout import LayoutSource
+from builder.stages.images import FoundImage, build_platform
+from builder.stages.layers import Layers
+from builder.store import Store
+from builder.values.digest import DiffId
+from builder.values.event import Event, Transfer
+from builder.values.image import Image
+from builder.values.stack import Stack
+from tests.stages.builds import GZIP, Bench, base, content, row
+from tests.support.bases import LayoutWriter
+from tests.support.tars import layer
+
+ZSTD = GZIP.replace("gzip", "zstd")
+
+
+def _known(bench: Bench, store: Store, layout: str, events: list[Event] | None = None) -> tuple[Layers, Image]:
+    """Layers that have learnt of the image of a layout."""
+    source = LayoutSource(Path(layout.removeprefix("oci:").removesuffix(":latest")), "latest")
+    found = FoundImage(source.load(build_platform()), source)
+    layers = Layers(store, events.append if events is not None else bench.events.append)
+    layers.learn(found)
+    return layers, found.image
+
+
+def _lying_layout(directory: Path, claimed: bytes, given: bytes) -> str:
+    """An image whose config claims one layer while its manifest gives another."""
+    writer = LayoutWriter(directory)
+    manifest = writer.image("linux/amd64", {}, [(given, GZIP)])
+    document = json.loads((directory / "blobs/sha256" / manifest["digest"][7:]).read_text())
+    config = json.loads((directory / "blobs/sha256" / document["config"]["digest"][7:]).read_text())
+    config["rootfs"]["diff_ids"] = [f"sha256:{hashlib.sha256(claimed).hexdigest()}"]
+    document["config"] = writer.blob(json.dumps(config).encode(), document["config"]["mediaType"])
+    writer.finish([{**writer.blob(json.dumps(document).encode(), document["mediaType"]), "platform": None}])
+    index = json.loads((directory / "index.json").read_text())
+    del index["manifests"][0]["platform"]
+    (directory / "index.json").write_text(json.dumps(index))
+    return f"oci:{directory}:latest"
+
+
+def _damage(path: Path) -> None:
+    os.chmod(path, 0o644)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    path.write_bytes(data)
+
+
+def test_a_layer_is_fetched_once(bench: Bench) -> None:
+    """What is in the store is not fetched again; people see a transfer from its first to its last byte."""
+    layout = base(bench.room / "base", [[row("a", "1")]])
+    with Store.open(bench.root) as store:
+        layers, image = _known(bench, store, layout)
+        layers.prove(image.layers[0])
+        layers.prove(image.layers[0])
+    sizes = [(event.done, event.total) for event in bench.events if isinstance(event, Transfer)]
+    assert sizes == [(image.layers[0].descriptor.size,) * 2]
+
+
+def test_a_claim_is_not_knowledge(bench: Bench) -> None:
+    """A fetched blob is not the layer of its diff-id before somebody has read all of it."""
+    layout = base(bench.room / "base", [[row("a", "1")]])
+    with Store.open(bench.root) as store:
+        layers, image = _known(bench, store, layout)
+        wanted = image.layers[0]
+        assert layers.ensure(wanted) == wanted and store.blobs.has(wanted.descriptor.digest)
+        assert store.layers.find(wanted.diff_id) is None
+        assert layers.prove(wanted) == wanted
+        assert store.layers.find(wanted.diff_id) is not None
+
+
+def test_an_image_that_lies_about_a_layer(bench: Bench) -> None:
+    """A base whose blob is not the layer that its config names is refused, even if nobody looks inside of it, and the
+    image that it wanted to poison builds as ever."""
+    good, evil = layer([row("who", "good")]), layer([row("who", "evil")])
+    liar = _lying_layout(bench.room / "liar", good, evil)
+    error = bench.fails(ImageError, f"FROM {liar}\nENV A=1\n")
+    assert hashlib.sha256(good).hexdigest() in error.message
+    honest = base(bench.room / "honest", [[row("who", "good")]])
+    assert content(bench.build(f"FROM {honest}\nENV A=1\n"), "/who") == "good"
+    assert bench.problems() == []
+
+
+def test_the_same_layer_in_two_compressions(bench: Bench) -> None:
+    """Two images may hold one layer as different blobs; whichever source is known first gives its own."""
+    tar = layer([row("a", "same")])
+    for name, kind in (("one", GZIP), ("two", ZSTD)):
+        writer = LayoutWriter(bench.room / name)
+        writer.finish([writer.image("linux/amd64", {}, [(tar, kind)])])
+    one, two = (f"oci:{bench.room / name}:latest" for name in ("one", "two"))
+    image = bench.build(f"FROM {one} AS first\nFROM {two}\nCOPY --from=first a /b\n")
+    assert content(image, "/b") == "same" and content(image, "/a") == "same"
+
+
+@pytest.mark.parametrize("instruction", ["COPY --from=b a /b", "ENV A=2"])
+def test_a_damaged_blob_is_put_aside(bench: Bench, instruction: str) -> None:
+    """A blob that the disk has damaged is told as what it is, and the same build then works."""
+    layout = base(bench.room / "base", [[row("a", "text" * 1000)]])
+    with Store.open(bench.root) as store:
+        layers, image = _known(bench, store, layout)
+        layers.ensure(image.layers[0])
+        _damage(store.blobs.path(image.layers[0].descriptor.digest))
+    buildfile = f"FROM {layout} AS b\nFROM {layout}\n{instruction}\n"
+    assert "was damaged" in bench.fails(StoreError, buildfile).message
+    assert content(bench.build(buildfile), "/a").startswith("text")
+    assert bench.problems() == []
+
+
+def test_a_blob_cut_short(bench: Bench) -> None:
+    """A blob of another size than it should have is fetched again."""
+    layout = base(bench.room / "base", [[row("a", "1")]])
+    with Store.open(bench.root) as store:
+        layers, image = _known(bench, store, layout)
+        layers.ensure(image.layers[0])
+        path = store.blobs.path(image.layers[0].descriptor.digest)
+        os.chmod(path, 0o644)
+        os.truncate(path, 10)
+        layers.prove(image.layers[0])
+    assert bench.problems() == []
+
+
+def test_a_layer_that_nobody_can_give(bench: Bench) -> None:
+    """A layer that is neither in the store nor in an image of this build is a StoreError with what to do."""
+    with Store.open(bench.root) as store:
+        layers, image = _known(bench, store, base(bench.room / "base", [[row("a", "1")]]))
+        stranger = Layers(store, bench.events.append)
+        assert stranger.known(image.layers[0].diff_id) is None
+        assert layers.known(image.layers[0].diff_id) == image.layers[0]
+        with pytest.raises(StoreError, match="missing from the store") as caught:
+            stranger.ensure(image.layers[0])
+        assert "--no-cache" in (caught.value.hint or "")
+
+
+def test_the_view_of_a_stack(bench: Bench) -> None:
+    """The merged view has what the upper layer left of the lower one; contents come from the layer that holds them."""
+    lower = [row("d"), row("d/old", "1"), row("d/kept", "2")]
+    upper = [row("d"), row("d/.wh.old", ""), row("d/new", "3")]
+    with Store.open(bench.root) as store:
+        layers, image = _known(bench, store, base(bench.room / "base", [lower, upper]))
+        stack = Stack.of(image.layers)
+        view = layers.view(stack)
+        assert view.children(b"d") == [b"kept", b"new"]
+        wanted = [located for name in (b"d/kept", b"d/new") if (located := view.get(name)) is not None]
+        opener = layers.contents(stack, wanted)
+        texts = []
+        for located in wanted:
+            fd = opener(located)()
+            texts.append(os.read(fd, 100))
+            os.close(fd)
+        assert texts == [b"2", b"3"]
+        assert layers.view(stack) is view
+
+
+def test_small_files_are_bounded(bench: Bench) -> None:
+    """A small file is read through links; what is missing or no file is empty; what is too large is refused."""
+    rows = [row("etc"), row("etc/real", "names"), {"path": "etc/passwd", "type": "symlink", "to": "/etc/real"}]
+    with Store.open(bench.root) as store:
+        layers, image = _known(bench, store, base(bench.room / "base", [[*rows, row("big", "x" * 100)]]))
+        stack = Stack.of(image.layers)
+        assert layers.read_small(stack, b"etc/passwd", 10) == b"names"
+        assert layers.read_small(stack, b"etc/group", 10) == b""
+        assert layers.read_small(stack, b"etc", 10) == b""
+        with pytest.raises(PybuildError, match="larger than 10 bytes"):
+            layers.read_small(stack, b"big", 10)
+
+
+def test_made_layers_are_known(bench: Bench) -> None:
+    """A layer that a build has made is known to later ones by its diff-id, while its blob is there."""
+    bench.file("a", "1")
+    image = bench.build("FROM scratch\nCOPY a /\n")
+    with Store.open(bench.root) as store:
+        diff_id = DiffId.parse(image.diff_ids[0])
+        known = Layers(store, bench.events.append).known(diff_id)
+        assert known is not None
+        store.blobs.discard(known.descriptor.digest)
+        assert Layers(store, bench.events.append).known(diff_id) is None
