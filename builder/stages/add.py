@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from builder.errors import BuildfileError, ContextError, ImageError
-from builder.oci.fetch import Web, fetch_url
 from builder.stages.hands import Hands
 from builder.stages.place import Placement
 from builder.tree.compress import SNIFF_BYTES, decompressor, sniff
+from builder.tree.safe import shown
 from builder.tree.tarformat import read_entries
 from builder.values.digest import Digest
 from builder.values.entry import Entry, Kind
@@ -55,16 +55,43 @@ class Download:
         return os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
 
 
-def download(url: str, step: CopyStep, hands: Hands) -> Download:
-    """Fetch a URL of ADD. Raises ContextError at the step's place."""
-    if step.checksum is not None and not _CHECKSUM.match(step.checksum):
+@dataclass(frozen=True, slots=True)
+class Promised:
+    """A file whose digest the Buildfile says: it is only fetched where no earlier build has placed it."""
+
+    url: str
+    name: str
+    digest: Digest
+
+    def facts(self) -> Plain:
+        """What decides the layer's content; the same as of the file once it is fetched."""
+        return ["download", self.name, str(self.digest)]
+
+
+def ask_for(url: str, step: CopyStep, hands: Hands) -> Download | Promised:
+    """What a URL of ADD gives, fetched unless its checksum is known. Raises ContextError at the step's place."""
+    if step.checksum is None:
+        return _fetched(url, None, step, hands)
+    if not _CHECKSUM.match(step.checksum):
         raise BuildfileError(
             f"ADD --checksum={step.checksum[:100]}: unsupported checksum format",
             span=step.span,
             hint="write sha256: and 64 hexadecimal digits",
         )
+    from builder.oci.fetch import name_of
+
+    return Promised(url, name_of(url), Digest.parse(step.checksum))
+
+
+def arrived(wanted: Download | Promised, step: CopyStep, hands: Hands) -> Download:
+    """The file itself, fetched now if it was only promised. Raises ContextError at the step's place."""
+    return wanted if isinstance(wanted, Download) else _fetched(wanted.url, wanted.digest, step, hands)
+
+
+def _fetched(url: str, expected: Digest | None, step: CopyStep, hands: Hands) -> Download:
+    from builder.oci.fetch import Web, fetch_url
+
     into = hands.store.blobs.temporary()
-    expected = None if step.checksum is None else Digest.parse(step.checksum)
     try:
         fetched = fetch_url(url, into, expected, Web(dict(hands.request.proxies)))
     except ContextError as error:
@@ -72,15 +99,21 @@ def download(url: str, step: CopyStep, hands: Hands) -> Download:
     return Download(url, into, fetched.name, fetched.size, fetched.digest, fetched.last_modified_s)
 
 
-@dataclass(frozen=True, slots=True)
 class Archive:
-    """A tar at hand: a descriptor of its uncompressed bytes, and its entries with their offsets."""
+    """A tar at hand: its uncompressed bytes in a file without a name, and its entries with their offsets there."""
 
-    fd: int
-    entries: tuple[Entry, ...]
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+        self.entries: tuple[Entry, ...] = ()
+
+    def read(self) -> None:
+        """Read the entries. Raises ImageError for what is damaged or hostile."""
+        with open(self.fd, "rb", closefd=False) as tar:
+            tar.seek(0)
+            self.entries = tuple(entry for entry, _ in read_entries(tar))
 
     def opener(self, entry: Entry) -> Callable[[], int]:
-        """A function that opens the content of a file of the archive."""
+        """A function that opens the content of a file of the archive; the archive lives as long as it does."""
 
         def open_content() -> int:
             # A descriptor of its own: a duplicate would share its position with the others.
@@ -90,9 +123,16 @@ class Archive:
 
         return open_content
 
+    def __del__(self) -> None:
+        os.close(self.fd)
 
-def archive_of(open_content: Callable[[], int], hands: Hands) -> Archive | None:
-    """The file as an archive, or None where it is not a tar (compressed or not)."""
+
+def archive_of(name: str, open_content: Callable[[], int], hands: Hands) -> Archive | None:
+    """The file as an archive, or None where it is not a tar (compressed or not).
+
+    A file that begins as an archive is one: where it then proves to be damaged, cut short or hostile this raises
+    ContextError with the file's `name`.
+    """
     with os.fdopen(open_content(), "rb", buffering=_BLOCK) as raw:
         start = raw.tell()
         media_type = sniff(raw.read(SNIFF_BYTES))
@@ -100,16 +140,16 @@ def archive_of(open_content: Callable[[], int], hands: Hands) -> Archive | None:
         stream = raw if media_type == MEDIA_LAYER else decompressor(media_type, raw)
         try:
             first = _read_up_to(stream, 512)
-            if not _is_tar_header(first):
-                return None
-            spooled = _spool(first, stream, hands.store.blobs.temporary())
+        except ImageError:
+            return None  # only looks compressed: such a file is copied as it is
+        if not _is_tar_header(first):
+            return None
+        try:
+            archive = Archive(_spool(first, stream, hands.store.blobs.temporary()))
+            archive.read()
         except ImageError as error:
-            if media_type != MEDIA_LAYER and error.message:
-                return None  # only looks compressed: such a file is copied as it is
-            raise
-    with os.fdopen(os.dup(spooled), "rb") as tar:
-        tar.seek(0)
-        return Archive(spooled, tuple(entry for entry, _ in read_entries(tar)))
+            raise ContextError(f"ADD cannot unpack {name}: {error.message}", hint=error.hint) from error
+    return archive
 
 
 def _is_tar_header(block: bytes) -> bool:
@@ -150,29 +190,51 @@ def _spool(first: bytes, stream: BinaryIO, path: Path) -> int:
 
 
 def place_archive(archive: Archive, destination: bytes, placement: Placement) -> None:
-    """Put an archive's entries below the destination; a later entry of the same name replaces the earlier one."""
+    """Put an archive's entries below the destination; a later entry of the same name replaces the earlier one.
+
+    As tar and docker have it: links on the way to an entry are followed, inside the image; one that stands in the
+    entry's own place is replaced, even by a directory. Only a directory on a directory joins it.
+    """
     placement.make_parents(destination)
     placement.make_directory(destination)
     names: dict[bytes, bytes] = {}  # where an entry's own name led to, for hard links
     for entry in archive.entries:
-        full = destination + b"/" + entry.path if destination and entry.path else destination or entry.path
-        path = placement.resolve(full, follow_last=entry.kind is Kind.DIR)
+        if not entry.path or entry.kind in (Kind.WHITEOUT, Kind.OPAQUE, Kind.CHAR, Kind.BLOCK):
+            # The destination is there already; names that only mean something between layers, and devices, are not
+            # for a step to make.
+            continue
+        path = placement.resolve(destination + b"/" + entry.path, follow_last=False)
         names[entry.path] = path
         placement.make_parents(path)
+        if entry.kind is Kind.HARDLINK:
+            _place_hard_link(entry, names, path, placement)
+            continue
+        _make_way(path, entry.kind, placement)
         if entry.kind is Kind.DIR:
             placement.put_directory(path, entry)
-        elif entry.kind is Kind.HARDLINK:
-            _place_hard_link(entry, names, path, placement)
-        elif entry.kind in (Kind.WHITEOUT, Kind.OPAQUE, Kind.CHAR, Kind.BLOCK):
-            continue  # names that only mean something between layers, and devices, are not for a step to make
         else:
             content = archive.opener(entry) if entry.kind is Kind.FILE else None
             placement.put_file(path, entry._replace(offset=-1), content, (archive.fd, entry.offset))
 
 
+def _make_way(path: bytes, kind: Kind, placement: Placement) -> None:
+    """Take away what cannot stay where an entry of this kind goes: the entry is then the whole truth about its path."""
+    old = placement.look(path)
+    if old is None or (old.kind is Kind.DIR) == (kind is Kind.DIR):
+        return
+    for inside in [name for name in placement.items if name == path or name.startswith(path + b"/")]:
+        del placement.items[inside]
+        placement.same.pop(inside, None)
+    if placement.look(path) is not None:  # of a layer below
+        placement.hide(path)
+
+
 def _place_hard_link(entry: Entry, names: dict[bytes, bytes], path: bytes, placement: Placement) -> None:
     target = names.get(entry.link)
     item = None if target is None else placement.items.get(target)
-    if item is None:
-        raise ContextError(f"the archive has a hard link to {os.fsdecode(entry.link)!r}, which is not in it before")
-    placement.put_file(path, item.entry, item.content, placement.same.get(target or b""))
+    if target is None or item is None or item.entry.kind is Kind.DIR:
+        raise ContextError(f"the archive has a hard link to {shown(entry.link)}, and no such file is in it before")
+    if target == path:
+        return
+    _make_way(path, Kind.FILE, placement)
+    placement.put_file(path, item.entry, item.content, placement.same.get(target))

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from builder.errors import PybuildError
-from builder.stages.add import Download, archive_of, download, place_archive
+from builder.stages.add import Download, Promised, archive_of, arrived, ask_for, place_archive
 from builder.stages.commit import commit_items
 from builder.stages.hands import Hands
 from builder.stages.keys import copy_key
@@ -20,6 +20,7 @@ from builder.stages.place import FIXED_MTIME_NS, Attributes, Content, Placement
 from builder.stages.select import Picked, Selection, need_directory, select
 from builder.stages.source_tree import HostTree, SourceTree
 from builder.stages.users import owner_of
+from builder.tree.safe import shown
 from builder.tree.view import View
 from builder.values.entry import Entry, Kind
 from builder.values.image import Layer
@@ -34,7 +35,7 @@ class Gathered:
 
     tree: SourceTree
     picked: tuple[Picked, ...]
-    downloads: tuple[Download, ...]
+    downloads: tuple[Download | Promised, ...]
     key: CacheKey
 
 
@@ -44,10 +45,10 @@ def gather(step: CopyStep, tree: SourceTree, stack: Stack, hands: Hands) -> Gath
     picked = tuple(one for source in step.sources for one in select(tree, source, how))
     count = len(step.sources) + len(step.inline) + len(step.downloads)
     need_directory(count, step.destination, step.span)
-    downloads = tuple(download(url, step, hands) for url in step.downloads)
+    downloads = tuple(ask_for(url, step, hands) for url in step.downloads)
     facts = [
         *_facts(tree, picked, keep_owner=not isinstance(tree, HostTree)),
-        *(fetched.facts() for fetched in downloads),
+        *(wanted.facts() for wanted in downloads),
     ]
     return Gathered(tree, picked, downloads, copy_key(step, stack.chain, facts, hands.request))
 
@@ -105,8 +106,8 @@ class _Copying:
                 self._place_directory(_joined(destination, one.name), one)
             else:
                 self._place_file(destination, into or self.step.parents, one)
-        for fetched in self.found.downloads:
-            self._place_download(destination, into, fetched)
+        for wanted in self.found.downloads:
+            self._place_download(destination, into, arrived(wanted, self.step, self.hands))
         for inline in self.step.inline:
             entry = Entry(b"", Kind.FILE, 0o644, size=len(inline.content), mtime_ns=self._made_mtime_ns)
             self._put_file(destination, into, os.fsencode(inline.name), (entry, inline.content))
@@ -167,7 +168,7 @@ class _Copying:
     def _place_file(self, destination: bytes, into: bool, one: Picked) -> None:
         source, content = self._source(one.entry)
         if self.step.unpack and source.kind is Kind.FILE and callable(content):
-            archive = archive_of(content, self.hands)
+            archive = archive_of(shown(one.entry.path), content, self.hands)
             if archive is not None:
                 place_archive(archive, destination, self.placement)
                 return
@@ -177,7 +178,7 @@ class _Copying:
 
     def _place_download(self, destination: bytes, into: bool, fetched: Download) -> None:
         if self.step.unpack_downloads:
-            archive = archive_of(fetched.open, self.hands)
+            archive = archive_of(fetched.name, fetched.open, self.hands)
             if archive is not None:
                 place_archive(archive, destination, self.placement)
                 return
