@@ -29,6 +29,11 @@ class Door:
         self._lock = threading.Lock()
 
     @property
+    def is_open(self) -> bool:
+        """Whether the worker has been started."""
+        return self._worker is not None
+
+    @property
     def rung(self) -> Rung:
         """The rung that the worker stands on; opens the door."""
         return self._opened().rung
