@@ -6,6 +6,7 @@ store's trash, and much of what is in them belongs to sub-ids, which only the wo
 
 from __future__ import annotations
 
+from builder.errors import PybuildError
 from builder.stages.door import Door
 from builder.store.store import Store
 from builder.values.crossing import Removed, RemoveJob
@@ -18,4 +19,7 @@ def tidy(store: Store, door: Door) -> int:
     waiting = store.trash()
     if not waiting:
         return 0
-    return door.call(RemoveJob(tuple(str(path) for path in waiting)), Removed).paths
+    try:
+        return door.call(RemoveJob(tuple(str(path) for path in waiting)), Removed).paths
+    except PybuildError:
+        return 0  # the image is out: what could not be removed stays in the trash, and the next build tries again
