@@ -1,7 +1,7 @@
 """--chmod: octal numbers and symbolic modes. Pure.
 
-Source: chmod(1), POSIX "chmod", EXTENDED DESCRIPTION. Where chmod programs differ (`X` after another change, `t` for a
-single class, `=` on a directory that has setgid) the rules are BSD's setmode(3), which BuildKit follows.
+Source: chmod(1), POSIX "chmod", EXTENDED DESCRIPTION. Where chmod programs differ (`X` after another change, the sticky
+bit, `=` on a directory that has setgid) the rules are BSD's setmode(3), which BuildKit follows.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from builder.errors import BuildfileError
 from builder.source import Span
 
 _OCTAL = re.compile(r"0*([0-7]{1,4})\Z")
-_CLAUSE = re.compile(r"(?P<who>[ugoa]*)(?P<acts>(?:[-+=](?:[rwxXst]*|[ugo]))+)\Z")
-_ACT = re.compile(r"([-+=])([rwxXst]*|[ugo])")
-_MASKS = {"u": 0o4700, "g": 0o2070, "o": 0o0007, "a": 0o7777}
+_CLAUSE = re.compile(r"(?P<who>[ugoa]*)(?P<acts>(?:[-+=](?:[ugo]|[rwxXst]*))+)\Z")
+_ACT = re.compile(r"([-+=])([ugo]|[rwxXst]*)")
+_MASKS = {"u": 0o4700, "g": 0o2070, "o": 0o0007, "a": 0o6777}
 _BITS = {"r": 0o444, "w": 0o222, "x": 0o111}
 _LONGEST = 200
 
