@@ -27,11 +27,18 @@ def run_key(step: RunStep, chain: ChainId, mounts: Sequence[Plain], request: Bui
         "mounts": list(mounts),
         "scripts": [[script.name, script.content.hex()] for script in step.scripts],
         "hosts": [list(pair) for pair in request.add_hosts],
+        "ulimits": [[limit.name, limit.soft, limit.hard] for limit in request.ulimits],
+        "epoch": step.source_date_epoch,
     }
-    return key_of("run", {**value, **_epoch(request)})
+    return key_of("run", value)
 
 
-def copy_key(step: CopyStep, chain: ChainId, facts: Iterable[Plain], request: BuildRequest) -> CacheKey:
+def copy_key(
+    step: CopyStep,
+    chain: ChainId,
+    facts: Iterable[Plain],
+    request: BuildRequest,  # noqa: ARG001  all three are asked alike; nothing of it decides what a COPY makes
+) -> CacheKey:
     """The key of a COPY or ADD over a file system. `facts` describe its sources one by one."""
     value: dict[str, Plain] = {
         "chain": "" if step.link and not _names_owner(step) else str(chain),
@@ -43,13 +50,19 @@ def copy_key(step: CopyStep, chain: ChainId, facts: Iterable[Plain], request: Bu
         "unpack": [step.unpack, step.unpack_downloads],
         "inline": [[inline.name, inline.content.hex()] for inline in step.inline],
         "sources": digest_of_facts(facts),
+        "epoch": step.source_date_epoch,
     }
-    return key_of("copy", {**value, **_epoch(request)})
+    return key_of("copy", value)
 
 
-def workdir_key(step: WorkdirStep, chain: ChainId, request: BuildRequest) -> CacheKey:
+def workdir_key(
+    step: WorkdirStep,
+    chain: ChainId,
+    request: BuildRequest,  # noqa: ARG001  as above
+) -> CacheKey:
     """The key of making a working directory over a file system."""
-    return key_of("workdir", {"chain": str(chain), "path": step.path, "user": step.user, **_epoch(request)})
+    value: dict[str, Plain] = {"chain": str(chain), "path": step.path, "user": step.user}
+    return key_of("workdir", {**value, "epoch": step.source_date_epoch})
 
 
 def digest_of_facts(facts: Iterable[Plain]) -> str:
@@ -61,9 +74,4 @@ def digest_of_facts(facts: Iterable[Plain]) -> str:
 
 
 def _names_owner(step: CopyStep) -> bool:
-    return step.chown is not None and not all(part.isdecimal() for part in step.chown.split(":"))
-
-
-def _epoch(request: BuildRequest) -> dict[str, Plain]:
-    epoch = dict(request.build_args).get("SOURCE_DATE_EPOCH")
-    return {} if epoch is None else {"epoch": epoch}
+    return step.chown is not None and not all(part.isdecimal() for part in step.chown.split(":") if part)

@@ -6,6 +6,9 @@ in `plan_steps`; here are the instructions that only change what the image says.
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from posixpath import join, normpath
 from typing import assert_never
@@ -44,6 +47,18 @@ from builder.values.platform import Platform
 from builder.values.step import Action, Base, Planned, Recorded, Step, TargetPlan, WorkdirStep
 
 DEFAULT_SHELL = ("/bin/sh", "-c")
+DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""The PATH of every image whose base has none."""
+
+MAX_SAID = 4 << 20
+"""More characters than this in the history of one stage are no person's: values of values that double each time."""
+
+_SIGNAL = re.compile(
+    r"[+-]?0*[1-9][0-9]{0,8}|(?:SIG)?(?:ABRT|ALRM|BUS|CHLD|CLD|CONT|FPE|HUP|ILL|INT|IOT?|KILL|PIPE|POLL|PROF|PWR|QUIT|SEGV"
+    r"|STKFLT|STOP|SYS|TERM|TRAP|TSTP|TTIN|TTOU|URG|USR[12]|VTALRM|WINCH|XCPU|XFSZ"
+    r"|RTMIN(?:\+(?:[1-9]|1[0-5]))?|RTMAX(?:-(?:[1-9]|1[0-4]))?)",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,22 +79,32 @@ class _Draft:
     author: str
     cmd_was_set: bool = False
     actions: tuple[Action, ...] = ()
+    said: int = 0  # characters of all lines of the history; every value that grows is in one of them
 
     def with_config(self, config: RunConfig, created_by: str) -> _Draft:
-        scope = replace(self.scope, env=config.env) if config.env != self.scope.env else self.scope
-        return replace(self, config=config, scope=scope, actions=(*self.actions, Recorded(created_by)))
+        return self._with(Recorded(created_by), config)
 
     def with_step(self, step: Step, created_by: str) -> _Draft:
-        return replace(self, actions=(*self.actions, Planned(step, created_by)))
+        return self._with(Planned(step, created_by), self.config)
+
+    def _with(self, action: Action, config: RunConfig) -> _Draft:
+        said = self.said + len(action.created_by)
+        return replace(self, config=config, actions=(*self.actions, action), said=said)
 
 
 def plan_target(block: Block, start: Start, scope: Scope, around: Surroundings) -> TargetPlan:
     """The plan of one target. `scope` is the global one. Raises BuildfileError with the place."""
     config = replace(start.config.config, on_build=())
-    scope = replace(scope, env=config.env, args=start.args, globals=scope.names)
+    if config.env_value("PATH") is None:
+        config = config.with_env("PATH", DEFAULT_PATH)
+    scope = replace(scope, env=config.env, args=start.args, late=frozenset(), globals=scope.names)
     draft = _Draft(config, scope, start.config.author)
-    for instruction in (*_triggers(start, around.escape), *block.instructions):
+    for instruction in (*_triggers(start), *block.instructions):
         draft = _apply(draft, instruction, around)
+        if draft.said > MAX_SAID:
+            raise BuildfileError(
+                f"the variables of this stage expand to more than {MAX_SAID} characters in all", span=instruction.span
+            )
     return TargetPlan(
         index=block.index,
         name=block.from_.alias or str(block.index),
@@ -94,9 +119,10 @@ def plan_target(block: Block, start: Start, scope: Scope, around: Surroundings) 
     )
 
 
-def _triggers(start: Start, escape: str) -> tuple[Instruction, ...]:
+def _triggers(start: Start) -> tuple[Instruction, ...]:
     source_name = f"ONBUILD of {start.base_name}"
-    return tuple(parse_trigger(text, SourceText(source_name, text), escape) for text in start.config.config.on_build)
+    # A trigger is a text of its own: the escape directive of the Buildfile that is built now says nothing about it.
+    return tuple(parse_trigger(text, SourceText(source_name, text), "\\") for text in start.config.config.on_build)
 
 
 def _apply(draft: _Draft, instruction: Instruction, around: Surroundings) -> _Draft:
@@ -106,77 +132,101 @@ def _apply(draft: _Draft, instruction: Instruction, around: Surroundings) -> _Dr
             step, created_by = plan_run(instruction, draft.scope, (draft.config, shell), around)
             return draft.with_step(step, created_by)
         case Copy() | Add():
-            step_copy = plan_copy(instruction, draft.scope, draft.config.working_dir, around)
-            return draft.with_step(step_copy, instruction.original)
+            step_copy, created_by = plan_copy(instruction, draft.scope, draft.config.working_dir, around)
+            return draft.with_step(step_copy, created_by)
         case Workdir():
-            return _workdir(draft, instruction)
+            return _workdir(draft, instruction, around)
         case Arg():
-            declared = replace(draft, scope=declare(draft.scope, instruction))
-            return declared.with_config(draft.config, instruction.original)
+            return _arg(draft, instruction)
         case Env() | Label():
             return _pairs(draft, instruction)
         case Cmd() | Entrypoint():
             return _command(draft, instruction)
         case Onbuild():
             triggers = (*draft.config.on_build, instruction.trigger)
-            return draft.with_config(replace(draft.config, on_build=triggers), instruction.original)
+            return replace(draft, config=replace(draft.config, on_build=triggers))  # BuildKit records no line for it
         case Maintainer():
             named = replace(draft, author=instruction.author)
             return named.with_config(draft.config, instruction.original)
         case User() | Expose() | Volume() | Shell() | StopSignal() | HealthcheckInstruction():
-            return draft.with_config(_said(draft, instruction), instruction.original)
+            return draft.with_config(*_said(draft, instruction))
         case _:
             assert_never(instruction)
 
 
 def _said(
     draft: _Draft, instruction: User | Expose | Volume | Shell | StopSignal | HealthcheckInstruction
-) -> RunConfig:
+) -> tuple[RunConfig, str]:
+    """The config after an instruction that only says something, and its line with the words as understood."""
     config, span = draft.config, instruction.span
     match instruction:
         case User():
-            return replace(config, user=draft.scope.word(instruction.user, span))
+            user = draft.scope.word(instruction.user, span)
+            return replace(config, user=user), f"USER {user}"
         case Expose():
             words = [word for text in instruction.ports for word in draft.scope.words(text, span)]
             ports = [port for word in words for port in parse_ports(word, span)]
-            return replace(config, exposed_ports=_united(config.exposed_ports, ports))
+            return replace(config, exposed_ports=_united(config.exposed_ports, ports)), _listed("EXPOSE", ports)
         case Volume():
             paths = [draft.scope.word(text, span) for text in instruction.paths]
             if not all(paths):
                 raise BuildfileError("VOLUME: a volume's path cannot be empty", span=span)
-            return replace(config, volumes=_united(config.volumes, paths))
+            return replace(config, volumes=_united(config.volumes, paths)), _listed("VOLUME", paths)
         case Shell():
-            return replace(config, shell=instruction.argv)
+            return replace(config, shell=instruction.argv), _listed("SHELL", instruction.argv)
         case StopSignal():
-            return replace(config, stop_signal=draft.scope.word(instruction.signal, span))
+            signal = _signal(draft.scope.word(instruction.signal, span), span)
+            return replace(config, stop_signal=signal), f"STOPSIGNAL {signal}"
         case HealthcheckInstruction():
-            return replace(config, healthcheck=instruction.check)
+            return replace(config, healthcheck=instruction.check), instruction.original
         case _:
             assert_never(instruction)
 
 
+def _listed(word: str, values: Iterable[str]) -> str:
+    return f"{word} [{' '.join(values)}]"
+
+
+def _signal(text: str, span: Span) -> str:
+    if not _SIGNAL.fullmatch(text):
+        raise BuildfileError(
+            f"STOPSIGNAL: invalid signal {text[:100]!r}", span=span, hint="write a name or a number: SIGTERM, QUIT, 15"
+        )
+    return text
+
+
+def _arg(draft: _Draft, instruction: Arg) -> _Draft:
+    scope = declare(draft.scope, instruction)
+    values = dict(scope.args)
+    shown = [name if values[name] is None else f"{name}={values[name]}" for name, _ in instruction.pairs]
+    return replace(draft, scope=scope).with_config(draft.config, f"ARG {' '.join(shown)}")
+
+
 def _pairs(draft: _Draft, instruction: Env | Label) -> _Draft:
     config = draft.config
-    shown = []
+    shown: dict[str, str] = {}
     for key_text, value_text in instruction.pairs:
         key = draft.scope.word(key_text, instruction.span)
         value = draft.scope.word(value_text, instruction.span)
         if not key:
             raise BuildfileError("names can not be blank", span=instruction.span)
         config = config.with_env(key, value) if isinstance(instruction, Env) else config.with_label(key, value)
-        shown.append(f"{key}={value}")
+        shown[key] = value
     word = "ENV" if isinstance(instruction, Env) else "LABEL"
-    return draft.with_config(config, f"{word} {' '.join(shown)}")
+    if isinstance(instruction, Env):
+        draft = replace(draft, scope=draft.scope.with_env(config.env, frozenset(shown)))
+    return draft.with_config(config, f"{word} {' '.join(f'{key}={value}' for key, value in shown.items())}")
 
 
 def _command(draft: _Draft, instruction: Cmd | Entrypoint) -> _Draft:
     words = _words_of(instruction.command, draft.config.shell or DEFAULT_SHELL) or None
+    shown = [json.dumps(word, ensure_ascii=False) for word in words or ()]
     if isinstance(instruction, Cmd):
         config = replace(draft.config, cmd=words)
-        return replace(draft.with_config(config, instruction.original), cmd_was_set=True)
+        return replace(draft.with_config(config, _listed("CMD", shown)), cmd_was_set=True)
     # An ENTRYPOINT drops the CMD that came from the base: those were arguments for another program.
     cmd = draft.config.cmd if draft.cmd_was_set else None
-    return draft.with_config(replace(draft.config, entrypoint=words, cmd=cmd), instruction.original)
+    return draft.with_config(replace(draft.config, entrypoint=words, cmd=cmd), _listed("ENTRYPOINT", shown))
 
 
 def _words_of(command: Command, shell: tuple[str, ...]) -> tuple[str, ...]:
@@ -185,17 +235,15 @@ def _words_of(command: Command, shell: tuple[str, ...]) -> tuple[str, ...]:
     return (*shell, command.text)
 
 
-def _workdir(draft: _Draft, instruction: Workdir) -> _Draft:
-    path = absolute(draft.config.working_dir, draft.scope.word(instruction.path, instruction.span), instruction.span)
-    step = WorkdirStep(instruction.span, instruction.original, path, draft.config.user)
+def _workdir(draft: _Draft, instruction: Workdir, around: Surroundings) -> _Draft:
+    path = absolute(draft.config.working_dir, draft.scope.word(instruction.path, instruction.span))
+    step = WorkdirStep(instruction.span, instruction.original, path, draft.config.user, around.source_date_epoch)
     moved = replace(draft, config=replace(draft.config, working_dir=path))
-    return moved.with_step(step, instruction.original)
+    return moved.with_step(step, f"WORKDIR {path}")
 
 
-def absolute(working_dir: str, path: str, span: Span) -> str:
-    """`path` as seen from the working directory, cleaned. Raises BuildfileError for an empty one."""
-    if not path:
-        raise BuildfileError("WORKDIR needs a path, and this one is empty", span=span)
+def absolute(working_dir: str, path: str) -> str:
+    """`path` as seen from the working directory, cleaned; an empty one (an unset variable) is that directory."""
     cleaned = normpath(join("/", working_dir or "/", path))
     return "/" + cleaned.lstrip("/")
 

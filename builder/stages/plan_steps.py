@@ -6,49 +6,91 @@ Pure: names of stages and images are told apart by the Buildfile alone.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass
-from posixpath import normpath
+from posixpath import join, normpath
 
 from builder.errors import BuildfileError
+from builder.lang.heredoc import is_mark
 from builder.lang.mount import parse_mount
 from builder.source import Span
-from builder.stages.scope import PROXY_NAMES, Scope
+from builder.stages.scope import Scope
 from builder.values.image import RunConfig
 from builder.values.instruction import Add, Copy, ExecForm, Heredoc, Run, ShellForm
-from builder.values.mount import BindRequest, CacheRequest
+from builder.values.mount import BindRequest, CacheRequest, TmpfsRequest
 from builder.values.step import ContextOrigin, CopyStep, ImageOrigin, Inline, MountPlan, Origin, RunStep, TargetOrigin
 
-_ONLY_HEREDOC = re.compile(r"\s*[0-9]*<<-?\s*(['\"]?)[^\s<>'\"]+\1\s*\Z")
+_NUMBER = re.compile(r"[+-]?[0-9]+\Z")
+_NO_STAGE = 1 << 60
 _GIT_SOURCE = re.compile(r"(?:git://|git@|ssh://|https?://[^#]*\.git(?:[#?]|\Z))")
 _URL = re.compile(r"https?://", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What a target knows of its build: the targets before it by name, and the command line's settings."""
+    """What a target knows of its build: its own number, the names of all targets, and the command line's settings.
+
+    `numbered` are the numbers of the targets that have a name, ascending. `contexts` are the named contexts by their
+    names in lower case; one takes the place of a target of its name.
+    """
 
     index: int
-    stages: Mapping[str, int]
+    names: tuple[str | None, ...]
+    numbered: Mapping[str, tuple[int, ...]]
+    contexts: Mapping[str, str]
     network: str
     hidden_env: tuple[tuple[str, str], ...]
-    escape: str
     allow: tuple[str, ...] = ()
+    source_date_epoch: int | None = None
+
+    def earlier(self, name: str) -> int | None:
+        """The target before this one that has this name, the last one if there are several."""
+        if name.lower() in self.contexts:
+            return None
+        numbers = self.numbered.get(name.lower(), ())
+        before = bisect_left(numbers, self.index)
+        return numbers[before - 1] if before else None
 
     def origin(self, name: str | None, span: Span) -> Origin:
-        """Where `--from=name` leads: an earlier target by name or number, or an image of that name."""
+        """Where `--from=name` leads: a named context, an earlier target by name or number, or an image of that name.
+
+        Raises BuildfileError at `span` for this target or a later one: no image is looked for under a stage's name.
+        """
         if name is None:
             return ContextOrigin()
-        if name.isdecimal():
-            if int(name[:9]) >= self.index:
-                raise BuildfileError(
-                    f"invalid stage index {name[:20]} in --from: only the stages before this one can be used",
-                    span=span,
-                    hint=f"stages count from 0; this is stage {self.index}",
-                )
-            return TargetOrigin(int(name))
-        index = self.stages.get(name.lower())
-        return ImageOrigin(name) if index is None else TargetOrigin(index)
+        number = stage_number(name)
+        if number is not None:
+            return self._numbered(number, name, span)
+        index = self.earlier(name)
+        if index is not None:
+            return TargetOrigin(index)
+        if name.lower() in self.numbered and name.lower() not in self.contexts:
+            raise BuildfileError(
+                f"cannot copy from stage {name[:100]!r}: it needs to be defined before the stage that uses it",
+                span=span,
+                hint="move its FROM further up",
+            )
+        return ImageOrigin(self.contexts.get(name.lower(), name))
+
+    def _numbered(self, number: int, name: str, span: Span) -> Origin:
+        if not 0 <= number < self.index:
+            raise BuildfileError(
+                f"invalid stage index {name[:20]} in --from: only the stages before this one can be used",
+                span=span,
+                hint=f"stages count from 0; this is stage {self.index}",
+            )
+        context = self.contexts.get(self.names[number] or "")
+        return TargetOrigin(number) if context is None else ImageOrigin(context)
+
+
+def stage_number(text: str) -> int | None:
+    """The number that a stage is called by, or None for a name. One with too many digits is no stage's."""
+    if not _NUMBER.match(text):
+        return None
+    digits = text.lstrip("+-0") or "0"
+    number = int(digits) if len(digits) < 10 else _NO_STAGE
+    return -number if text.startswith("-") else number
 
 
 def plan_run(
@@ -57,33 +99,45 @@ def plan_run(
     """The step of a RUN and its line in the history. `shape` is the config so far and the shell in force."""
     config, shell = shape
     argv, scripts = _command(run, shell)
-    network = run.network or around.network
     if run.devices:
         raise BuildfileError("RUN --device is not supported", span=run.span, hint="devices cannot be given to a step")
     step = RunStep(
         span=run.span,
         title=run.original,
         argv=argv,
-        env=(*config.env, *scope.set_args),
+        env=scope.command_env,
         hidden_env=_hidden_env(scope, around),
         cwd=config.working_dir or "/",
         user=config.user,
-        network=network,
+        network=_network(run, around),
         insecure=_insecure(run, around),
-        mounts=tuple(_mount(text, scope, run.span, around) for text in run.mounts),
+        mounts=tuple(_mount(text, scope, (config.working_dir, run.span), around) for text in run.mounts),
         scripts=scripts,
+        source_date_epoch=around.source_date_epoch,
     )
     return step, "RUN " + _args_prefix(scope) + " ".join(argv)
 
 
 def _args_prefix(scope: Scope) -> str:
-    args = [f"{name}={value}" for name, value in scope.set_args if name not in PROXY_NAMES]
+    args = [f"{name}={value}" for name, value in scope.recorded_args]
     return f"|{len(args)} {' '.join(args)} " if args else ""
 
 
 def _hidden_env(scope: Scope, around: Surroundings) -> tuple[tuple[str, str], ...]:
-    declared = {name for name, _ in scope.env} | {name for name, _ in scope.args}
-    return tuple((name, value) for name, value in around.hidden_env if name not in declared)
+    return tuple((name, value) for name, value in around.hidden_env if name not in scope.names)
+
+
+def _network(run: Run, around: Surroundings) -> str:
+    """The step's network; `default` is the build's. A build without network is not left by asking for the host's."""
+    network = run.network if run.network not in (None, "default") else around.network
+    assert network is not None
+    if network == "host" and around.network == "none" and "network.host" not in around.allow:
+        raise BuildfileError(
+            "RUN --network=host is not allowed in a build with --network=none",
+            span=run.span,
+            hint="give --allow network.host if you trust this Buildfile",
+        )
+    return network
 
 
 def _insecure(run: Run, around: Surroundings) -> bool:
@@ -107,7 +161,7 @@ def _command(run: Run, shell: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[I
         if not command.argv:
             raise BuildfileError("RUN needs a command, and this list is empty", span=run.span)
         return command.argv, ()
-    if len(command.heredocs) == 1 and _ONLY_HEREDOC.match(command.text):
+    if len(command.heredocs) == 1 and is_mark(command.text):
         return _script(command.heredocs[0], shell)
     return (*shell, _with_bodies(command)), ()
 
@@ -128,48 +182,76 @@ def _with_bodies(command: ShellForm) -> str:
     return "".join(parts)
 
 
-def _mount(text: str, scope: Scope, span: Span, around: Surroundings) -> MountPlan:
+def _mount(text: str, scope: Scope, place: tuple[str, Span], around: Surroundings) -> MountPlan:
+    """A mount with each value expanded by itself: what a variable holds cannot add a key. `place`: where RUN is."""
+    working_dir, span = place
     try:
-        request = parse_mount(scope.word(text, span))
+        request = parse_mount(text, lambda value: scope.word(value, span))
     except BuildfileError as error:
         raise error.at(span) from None
+    target = request.target if isinstance(request, BindRequest | CacheRequest | TmpfsRequest) else None
+    if target is not None and not normpath(join("/", working_dir, target)).strip("/"):
+        raise BuildfileError(f"RUN --mount: {target[:100]!r} cannot be a mount's target", span=span)
     named = request.from_ if isinstance(request, BindRequest | CacheRequest) else None
+    if isinstance(request, CacheRequest) and named == "scratch":
+        named = None  # an empty cache is what it is without `from`
     return MountPlan(request, around.origin(named, span))
 
 
-def plan_copy(copy: Copy | Add, scope: Scope, working_dir: str, around: Surroundings) -> CopyStep:
-    """The step of a COPY or ADD, its words expanded and its sources sorted into files, URLs and heredocs."""
+def plan_copy(copy: Copy | Add, scope: Scope, working_dir: str, around: Surroundings) -> tuple[CopyStep, str]:
+    """The step of a COPY or ADD, its words expanded and its sources sorted into files, URLs and heredocs.
+
+    Beside it its line in the history, which is made of the expanded words too.
+    """
     span = copy.span
     sources = tuple(scope.word(source, span) for source in copy.sources)
+    destination = scope.word(copy.destination, span)
+    _refuse_foreign(copy, sources)
     downloads = tuple(source for source in sources if isinstance(copy, Add) and _URL.match(source))
-    _refuse_git(copy, sources)
     files = tuple(source for source in sources if source not in downloads)
-    checksum = None
-    if isinstance(copy, Add) and copy.checksum is not None:
-        checksum = scope.word(copy.checksum, span)
-        if files or copy.inline or len(downloads) != 1:
-            raise BuildfileError("ADD --checksum needs a single source that is a URL", span=span)
-    return CopyStep(
+    checksum = _expanded(copy.checksum, scope, span) if isinstance(copy, Add) else None
+    if checksum is not None and (files or copy.inline or len(downloads) != 1):
+        raise BuildfileError("ADD --checksum needs a single source that is a URL", span=span)
+    step = CopyStep(
         span=span,
         title=copy.original,
         origin=around.origin(copy.from_, span) if isinstance(copy, Copy) else ContextOrigin(),
         sources=files,
         inline=tuple(_inline(heredoc, scope, span) for heredoc in copy.inline),
-        destination=_destination(working_dir, scope.word(copy.destination, span), span),
-        chown=None if copy.chown is None else scope.word(copy.chown, span),
-        chmod=None if copy.chmod is None else scope.word(copy.chmod, span),
+        destination=_destination(working_dir, destination),
+        chown=_expanded(copy.chown, scope, span),
+        chmod=_expanded(copy.chmod, scope, span),
         link=copy.link,
         parents=isinstance(copy, Copy) and copy.parents,
-        excludes=tuple(scope.word(pattern, span) for pattern in copy.excludes),
+        excludes=copy.excludes,  # as written: BuildKit expands no variable here, and backslashes are the pattern's
         unpack=isinstance(copy, Add) and copy.unpack is not False,
         unpack_downloads=isinstance(copy, Add) and copy.unpack is True,
         downloads=downloads,
         checksum=checksum,
+        source_date_epoch=around.source_date_epoch,
     )
+    return step, _history_of(copy, step, (*sources, destination))
 
 
-def _refuse_git(copy: Copy | Add, sources: tuple[str, ...]) -> None:
+def _expanded(word: str | None, scope: Scope, span: Span) -> str | None:
+    """A flag's value; one that expands to nothing is as good as absent."""
+    return (scope.word(word, span) or None) if word is not None else None
+
+
+def _history_of(copy: Copy | Add, step: CopyStep, words: tuple[str, ...]) -> str:
+    *sources, destination = words
+    line = ["ADD" if isinstance(copy, Add) else "COPY"]
+    line += ["--parents"] if step.parents else []
+    line += [f"--{name}={value}" for name, value in (("chown", step.chown), ("chmod", step.chmod)) if value]
+    return " ".join([*line, *sources, *(f"<<{inline.name}" for inline in step.inline), destination])
+
+
+def _refuse_foreign(copy: Copy | Add, sources: tuple[str, ...]) -> None:
     for source in sources:
+        if isinstance(copy, Copy) and _URL.match(source):
+            raise BuildfileError(
+                f"COPY: the source {source[:200]!r} is a URL", span=copy.span, hint="ADD fetches what a URL names"
+            )
         if isinstance(copy, Add) and _GIT_SOURCE.match(source):
             raise BuildfileError(
                 f"ADD of a git repository is not supported yet: {source[:200]!r}",
@@ -183,11 +265,12 @@ def _inline(heredoc: Heredoc, scope: Scope, span: Span) -> Inline:
     return Inline(heredoc.name, body.encode("utf-8", "surrogateescape"))
 
 
-def _destination(working_dir: str, text: str, span: Span) -> str:
-    """The absolute destination; a trailing slash (or `.` as the last part) says that it is a directory."""
-    if not text:
-        raise BuildfileError("the destination cannot be empty", span=span)
-    directory = text.endswith("/") or text.rpartition("/")[2] in (".", "..")
+def _destination(working_dir: str, text: str) -> str:
+    """The absolute destination; a trailing slash (or `.` as the last part) says that it is a directory.
+
+    An empty one (an unset variable) is the working directory.
+    """
+    directory = text.rpartition("/")[2] in ("", ".", "..")
     path = text if text.startswith("/") else f"{working_dir or '/'}/{text}"
     cleaned = "/" + normpath("/" + path).lstrip("/")
     return cleaned + "/" if directory and cleaned != "/" else cleaned

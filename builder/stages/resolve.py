@@ -5,17 +5,17 @@ Only the wanted target and what it reaches is looked at: a stage that nobody nee
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 
 from builder.errors import BuildfileError, UsageError
 from builder.source import Span
-from builder.stages.images import Images
+from builder.stages.images import Images, build_platform
 from builder.stages.plan import Start, plan_target
-from builder.stages.plan_steps import Surroundings
+from builder.stages.plan_steps import Surroundings, stage_number
 from builder.stages.scope import PROXY_NAMES, Scope, global_scope, platform_args
-from builder.values.image import ImageConfig
-from builder.values.instruction import Block, Buildfile
+from builder.values.image import ImageConfig, RunConfig
+from builder.values.instruction import Arg, Block, Buildfile
 from builder.values.platform import Platform
 from builder.values.request import BuildRequest
 from builder.values.step import (
@@ -31,36 +31,66 @@ from builder.values.step import (
 )
 
 
-def build_platform() -> Platform:
-    """What this machine runs."""
-    return Platform.of("linux", os.uname().machine)
-
-
 def resolve(buildfile: Buildfile, request: BuildRequest, images: Images) -> Plan:
     """The plan of the wanted target and all that it needs.
 
     Raises BuildfileError (with the place), UsageError for a --target that there is not, ImageError for bases.
     """
-    stages = {block.from_.alias: block.index for block in buildfile.blocks if block.from_.alias}
-    wanted = _wanted(buildfile, request.target, stages)
+    wanted = _wanted(buildfile, request.target)
+    planner = _planner(buildfile, request, images, wanted)
+    planner.plan(wanted)
+    _note_unused(planner, dict(request.build_args))
+    planner.done[wanted] = _finished(planner.done[wanted], request)
+    return planner.finish()
+
+
+def survey(buildfile: Buildfile, request: BuildRequest, images: Images, is_unknown: Callable[[str], bool]) -> Plan:
+    """The plan of every target, or of the wanted one and all that it needs where the request names one.
+
+    Where `is_unknown` says so of a base's name, what depends on the base may fail to be planned; it is then left out.
+    Raises as `resolve` does.
+    """
+    wanted = _wanted(buildfile, request.target)
+    planner = _planner(buildfile, request, images, wanted)
+    for index in range(len(buildfile.blocks)) if request.target is None else (wanted,):
+        try:
+            planner.plan(index)
+        except BuildfileError as error:
+            if not planner.depends(error.span, is_unknown):
+                raise
+    return planner.finish()
+
+
+def _planner(buildfile: Buildfile, request: BuildRequest, images: Images, wanted: int) -> _Planner:
     given = dict(request.build_args)
     own = build_platform()
-    target_name = buildfile.blocks[wanted].from_.alias or "default"
+    target_name = request.target or buildfile.blocks[wanted].from_.alias or "default"
     predefined = platform_args(own, request.platform or own, target_name)
-    planner = _Planner(buildfile, request, images, global_scope(buildfile, given, predefined))
-    planner.plan(wanted)
-    _note_unused(planner, given)
-    targets = tuple(planner.done[index] for index in sorted(planner.done))
-    return Plan(targets, _epoch(given.get("SOURCE_DATE_EPOCH")))
+    scope = global_scope(buildfile, given, predefined)
+    epoch = _epoch(given.get("SOURCE_DATE_EPOCH", scope.names.get("SOURCE_DATE_EPOCH")))
+    return _Planner(buildfile, request, images, scope, _surroundings(buildfile, request, epoch))
 
 
-def _wanted(buildfile: Buildfile, target: str | None, stages: dict[str, int]) -> int:
+def _finished(target: TargetPlan, request: BuildRequest) -> TargetPlan:
+    """The wanted target with what the command line says of the image: its labels, and the platform it is for.
+
+    Neither has a line in the history. As in BuildKit, a --platform is the image's even where its FROM names another.
+    """
+    config = target.config
+    for name, value in request.labels:
+        config = config.with_label(name, value)
+    return replace(target, config=config, platform=request.platform or target.platform)
+
+
+def _wanted(buildfile: Buildfile, target: str | None) -> int:
+    stages = {block.from_.alias: block.index for block in buildfile.blocks if block.from_.alias}
     if target is None:
         return len(buildfile.blocks) - 1
     if target.lower() in stages:
         return stages[target.lower()]
-    if target.isdecimal() and int(target[:9]) < len(buildfile.blocks):
-        return int(target)
+    number = stage_number(target)
+    if number is not None and 0 <= number < len(buildfile.blocks):
+        return number
     names = ", ".join(sorted(stages)) or "none has a name"
     raise UsageError(f"--target {target}: there is no such stage in the Buildfile", hint=f"its stages: {names}")
 
@@ -68,17 +98,42 @@ def _wanted(buildfile: Buildfile, target: str | None, stages: dict[str, int]) ->
 def _epoch(text: str | None) -> int | None:
     if not text:
         return None
-    if not text.isdecimal() or len(text) > 12:
-        raise UsageError(f"SOURCE_DATE_EPOCH={text[:40]!r} is not a number of seconds since 1970")
+    if not (text.isascii() and text.isdecimal()) or len(text) > 11:
+        raise UsageError(
+            f"SOURCE_DATE_EPOCH={text[:40]!r} is not a number of seconds since 1970",
+            hint="the names of a context or a stage, which BuildKit takes here, are not supported",
+        )
     return int(text)
 
 
 def _note_unused(planner: _Planner, given: dict[str, str]) -> None:
-    declared = {name for arg in planner.buildfile.global_args for name, _ in arg.pairs}
-    declared.update(name for plan in planner.done.values() for name, _ in plan.args)
-    unused = sorted(set(given) - declared - PROXY_NAMES - {"SOURCE_DATE_EPOCH"})
-    if unused and not any(name.startswith("BUILDKIT_") for name in unused):
+    """Say which build args nothing can have used; a stage that is not built now may well use its own."""
+    lines = [line for block in planner.buildfile.blocks for line in block.instructions if isinstance(line, Arg)]
+    known = {name for line in (*planner.buildfile.global_args, *lines) for name, _ in line.pairs}
+    known.update(name for plan in planner.done.values() for name, _ in plan.args)  # those of triggers among them
+    known.update(PROXY_NAMES, planner.scope.globals, ("SOURCE_DATE_EPOCH",))
+    unused = sorted(name for name in given if name not in known and not name.startswith("BUILDKIT_"))
+    if unused:
         planner.images.note(f"build args that no ARG declares were not used: {', '.join(unused)}")
+
+
+def _surroundings(buildfile: Buildfile, request: BuildRequest, epoch: int | None) -> Surroundings:
+    """What all targets have in common; each is told its own number."""
+    names = tuple(block.from_.alias for block in buildfile.blocks)
+    numbered: dict[str, list[int]] = {}
+    for index, name in enumerate(names):
+        if name is not None:
+            numbered.setdefault(name, []).append(index)
+    return Surroundings(
+        index=0,
+        names=names,
+        numbered={name: tuple(numbers) for name, numbers in numbered.items()},
+        contexts={name.lower(): name for name, _ in request.build_contexts},
+        network=str(request.network),
+        hidden_env=_hidden_env(request),
+        allow=request.allow,
+        source_date_epoch=epoch,
+    )
 
 
 @dataclass
@@ -89,6 +144,7 @@ class _Planner:
     request: BuildRequest
     images: Images
     scope: Scope
+    around: Surroundings
     done: dict[int, TargetPlan] = field(default_factory=dict)
 
     def plan(self, wanted: int) -> None:
@@ -97,7 +153,7 @@ class _Planner:
             index = waiting[-1]
             block = self.buildfile.blocks[index]
             name = self._base_name(block)
-            base = self._stages_before(index).get(name.lower())
+            base = replace(self.around, index=index).earlier(name)
             if index in self.done:
                 waiting.pop()
             elif base is not None and base not in self.done:
@@ -107,8 +163,22 @@ class _Planner:
                 self.done[index] = self._plan_one(block, name, base)
                 waiting += [used for used in _targets_used(self.done[index]) if used not in self.done]
 
-    def _stages_before(self, index: int) -> dict[str, int]:
-        return {block.from_.alias: block.index for block in self.buildfile.blocks[:index] if block.from_.alias}
+    def finish(self) -> Plan:
+        """The plan of all that was planned."""
+        return Plan(tuple(self.done[index] for index in sorted(self.done)), self.around.source_date_epoch)
+
+    def depends(self, span: Span | None, is_unknown: Callable[[str], bool]) -> bool:
+        """Whether what stands at a place below a FROM is made from an image of which `is_unknown` is true."""
+        block = next(
+            (one for one in reversed(self.buildfile.blocks) if span and one.from_.span.last < span.first), None
+        )
+        while block is not None:
+            name = self._base_name(block)
+            base = replace(self.around, index=block.index).earlier(name)
+            if base is None:
+                return is_unknown(self.around.contexts.get(name.lower(), name))
+            block = self.buildfile.blocks[base]
+        return False
 
     def _base_name(self, block: Block) -> str:
         name = self.scope.word(block.from_.image, block.from_.span)
@@ -121,16 +191,9 @@ class _Planner:
         return name
 
     def _plan_one(self, block: Block, name: str, base: int | None) -> TargetPlan:
-        request = self.request
-        around = Surroundings(
-            index=block.index,
-            stages=self._stages_before(block.index),
-            network=str(request.network),
-            hidden_env=_hidden_env(request),
-            escape=self.buildfile.directives.escape,
-            allow=request.allow,
-        )
-        return plan_target(block, self._start(block, name, base), self.scope, around)
+        around = replace(self.around, index=block.index)
+        start = self._start(block, around.contexts.get(name.lower(), name), base)
+        return plan_target(block, start, self.scope, around)
 
     def _start(self, block: Block, name: str, base: int | None) -> Start:
         platform = self._platform(block)
@@ -139,13 +202,18 @@ class _Planner:
             config = ImageConfig(earlier.platform, earlier.config, author=earlier.author)
             return Start(TargetBase(base), config, earlier.args, earlier.platform, name)
         if name == "scratch":
-            return Start(ScratchBase(), ImageConfig(platform), (), platform, name)
+            platform = self._target_platform  # nothing has a platform of its own, whatever --platform of FROM says
+            return Start(ScratchBase(), ImageConfig(platform, RunConfig(working_dir="/")), (), platform, name)
         found = self.images.find(name, platform, block.from_.span)
         return Start(ImageBase(name, platform), found.image.config, (), found.image.config.platform, name)
 
+    @property
+    def _target_platform(self) -> Platform:
+        return self.request.platform or build_platform()
+
     def _platform(self, block: Block) -> Platform:
         if block.from_.platform is None:
-            return self.request.platform or build_platform()
+            return self._target_platform
         return _parse_platform(self.scope.word(block.from_.platform, block.from_.span), block.from_.span)
 
 
@@ -157,9 +225,14 @@ def _parse_platform(text: str, span: Span) -> Platform:
 
 
 def _hidden_env(request: BuildRequest) -> tuple[tuple[str, str], ...]:
-    given = tuple((name, value) for name, value in request.build_args if name in PROXY_NAMES)
-    names = {name for name, _ in given}
-    return (*given, *(pair for pair in request.proxies if pair[0] not in names))
+    """The proxies in both spellings, as programs look for either; what was given as a build arg comes first."""
+    proxies: dict[str, str] = {}
+    for pairs in (request.build_args, request.proxies):
+        named = {name: value for name, value in pairs if name in PROXY_NAMES}
+        for name, value in named.items():
+            for spelling in (name.upper(), name.lower()):
+                proxies.setdefault(spelling, named.get(spelling, value))
+    return tuple((name, value) for name, value in sorted(proxies.items()) if value)
 
 
 def _targets_used(plan: TargetPlan) -> list[int]:

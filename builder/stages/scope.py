@@ -32,30 +32,49 @@ class Scope:
     escape: str = "\\"
     env: tuple[tuple[str, str], ...] = ()
     args: tuple[tuple[str, str | None], ...] = ()
+    late: frozenset[str] = frozenset()  # ARGs that were given a value after the ENV of the same name
 
     @cached_property
     def names(self) -> dict[str, str]:
-        """Every name that has a value here; ENV wins over an ARG of the same name."""
+        """Every name that has a value here. Of an ENV and an ARG of one name the later one counts, as in BuildKit.
+
+        (The reference says that ENV always wins; BuildKit's behaviour is the measure.)
+        """
         names = {name: value for name, value in self.args if value is not None}
-        names.update(self.env)
+        names.update(pair for pair in self.env if pair[0] not in self.late)
         return names
 
     @property
-    def set_args(self) -> tuple[tuple[str, str], ...]:
-        """The ARGs that a command sees: those with a value that no ENV hides."""
-        hidden = {name for name, _ in self.env}
-        return tuple((name, value) for name, value in self.args if value is not None and name not in hidden)
+    def command_env(self) -> tuple[tuple[str, str], ...]:
+        """What a command sees: the ENVs, then the ARGs with a value, each name once."""
+        env = tuple(pair for pair in self.env if pair[0] not in self.late)
+        hidden = {name for name, _ in env}
+        return (*env, *((name, value) for name, value in self.args if value is not None and name not in hidden))
+
+    @property
+    def recorded_args(self) -> tuple[tuple[str, str], ...]:
+        """Every declared ARG with what its name means here, as a RUN's line in the history shows it."""
+        return tuple((name, self.names.get(name, "")) for name, _ in self.args)
 
     def with_arg(self, name: str, default: str | None, span: Span) -> Scope:
-        """This scope after `ARG name[=default]`: the command line wins, then the default, then the global ARG."""
+        """This scope after `ARG name[=default]`: the command line wins, then the default, then the global ARG.
+
+        Where none of them has a value, what the name meant before stays.
+        """
         if name in self.given:
             value: str | None = self.given[name]
         elif default is not None:
             value = self.word(default, span)
         else:
             value = self.globals.get(name)
-        others = tuple(pair for pair in self.args if pair[0] != name)
-        return replace(self, args=(*others, (name, value)))
+        args = dict(self.args)
+        if value is not None:
+            return replace(self, args=tuple({**args, name: value}.items()), late=self.late | {name})
+        return self if name in args else replace(self, args=(*self.args, (name, None)))
+
+    def with_env(self, env: tuple[tuple[str, str], ...], names: frozenset[str]) -> Scope:
+        """This scope after an ENV of `names`, with the whole environment that it leads to."""
+        return replace(self, env=env, late=self.late - names)
 
     def word(self, text: str, span: Span) -> str:
         """One word with its variables expanded and its quotes removed. Raises BuildfileError at `span`."""
@@ -85,14 +104,16 @@ def platform_args(build: Platform, target: Platform, target_stage: str) -> dict[
     for prefix, platform in (("BUILD", build), ("TARGET", target)):
         args[f"{prefix}PLATFORM"] = str(platform)
         args[f"{prefix}OS"] = platform.os
+        args[f"{prefix}OSVERSION"] = ""
         args[f"{prefix}ARCH"] = platform.architecture
         args[f"{prefix}VARIANT"] = platform.variant
     return args
 
 
 def global_scope(buildfile: Buildfile, given: Mapping[str, str], predefined: Mapping[str, str]) -> Scope:
-    """The scope of the FROM lines: the predefined ARGs and those before the first FROM."""
-    scope = Scope(given, predefined, buildfile.directives.escape, args=tuple(predefined.items()))
+    """The scope of the FROM lines: the predefined ARGs (a build arg may replace one), those before the first FROM."""
+    always = {name: given.get(name, value) for name, value in predefined.items()}
+    scope = Scope(given, always, buildfile.directives.escape, args=tuple(always.items()))
     for instruction in buildfile.global_args:
         scope = declare(scope, instruction)
     return scope

@@ -67,6 +67,7 @@ class RunStep:
     insecure: bool
     mounts: tuple[MountPlan, ...]
     scripts: tuple[Inline, ...] = ()  # shown as /dev/pipes/NAME while the command runs
+    source_date_epoch: int | None = None  # no file of the layer is newer (Unix time)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,7 @@ class CopyStep:
     unpack_downloads: bool = False
     downloads: tuple[str, ...] = ()
     checksum: str | None = None
+    source_date_epoch: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,7 @@ class WorkdirStep:
     title: str
     path: str
     user: str
+    source_date_epoch: int | None = None
 
 
 Step = RunStep | CopyStep | WorkdirStep
