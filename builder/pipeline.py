@@ -11,9 +11,11 @@ import threading
 from contextlib import closing
 from dataclasses import dataclass
 
+from builder.errors import PybuildError
 from builder.lang.checks import refusal
 from builder.lang.grammar import parse
-from builder.stages.check import GuessedImages, findings, with_asked_checks
+from builder.lang.syntax import foreign_frontend
+from builder.stages.check import GuessedImages, findings, findings_of_check, with_asked_checks
 from builder.stages.door import Door
 from builder.stages.export import assemble, publish
 from builder.stages.gather import Contexts, read_buildfile
@@ -21,11 +23,12 @@ from builder.stages.hands import Hands
 from builder.stages.images import Images
 from builder.stages.layers import Layers
 from builder.stages.perform import Outcome, perform
-from builder.stages.resolve import resolve
+from builder.stages.resolve import resolve, survey
+from builder.stages.tidy import tidy
 from builder.store.store import Store
-from builder.values.event import Emit, Event, Warned
+from builder.values.event import Emit, Event, Note, Warned
 from builder.values.image import Image
-from builder.values.instruction import Buildfile
+from builder.values.instruction import Buildfile, CheckWarning
 from builder.values.request import BuildRequest
 from builder.values.stack import Stack
 from builder.values.step import Base, ImageBase, Plan, TargetBase
@@ -42,14 +45,13 @@ class BuildResult:
 def build(request: BuildRequest, store: Store, emit: Emit) -> BuildResult:
     """Build what was asked for. Raises a PybuildError of the kind that says what went wrong."""
     emit = _one_at_a_time(emit)
-    buildfile = parse(read_buildfile(request))
-    _warn(buildfile, emit)
+    buildfile = _read(request, emit)
     images = Images(store, request, emit)
     for name, _ in request.build_contexts:
         images.directory_of(name)  # one that is missing is refused even where nothing uses it: it was asked for
     layers = Layers(store, emit)
     images.on_found = layers.learn
-    plan = resolve(buildfile, request, images)
+    plan = _plan(buildfile, request, images, emit)
     contexts = Contexts(request, store, images)
     with closing(contexts), Door(store.root, emit) as door:
         hands = Hands(request, store, images, layers, contexts, door, emit, plan.source_date_epoch)
@@ -57,6 +59,7 @@ def build(request: BuildRequest, store: Store, emit: Emit) -> BuildResult:
         plans = {target.index: target for target in plan.targets}
         image = assemble(plan.targets[-1], outcomes, plans, hands)
         names = publish(image, hands)
+        tidy(store, door)
         contexts.save()
     return BuildResult(image, names)
 
@@ -79,8 +82,45 @@ def _start(base: Base, built: dict[int, Stack], hands: Hands) -> Stack:
     return Stack()
 
 
-def _warn(buildfile: Buildfile, emit: Emit) -> None:
-    for warning in buildfile.warnings:
+def check(request: BuildRequest, store: Store, emit: Emit) -> tuple[CheckWarning, ...]:
+    """Run the build checks and nothing else: no step, no namespace. Every stage is looked at unless one is wanted.
+
+    Bases that cannot be had are told of and leave the rules about them without an answer. Raises a PybuildError for
+    what cannot be built at all.
+    """
+    buildfile = _read(request, emit)
+    images = GuessedImages(store, request, emit)
+    plan = survey(buildfile, request, images, lambda name: name in images.unknown)
+    found = findings_of_check(buildfile, plan, request, images.unknown)
+    _warn(found, emit)
+    return found
+
+
+def _read(request: BuildRequest, emit: Emit) -> Buildfile:
+    buildfile = with_asked_checks(parse(read_buildfile(request)), request)
+    frontend = foreign_frontend(buildfile.directives.syntax)
+    if frontend is not None:
+        emit(Note(f"{buildfile.source.name} asks for the frontend {frontend}; it is read as a Dockerfile all the same"))
+    return buildfile
+
+
+def _plan(buildfile: Buildfile, request: BuildRequest, images: Images, emit: Emit) -> Plan:
+    """The plan, with what the checks have found told; where there is none, at least what the text has shown."""
+    try:
+        plan = resolve(buildfile, request, images)
+    except PybuildError:
+        _warn(buildfile.warnings, emit)
+        raise
+    found = findings(buildfile, plan, request)
+    _warn(found, emit)
+    error = refusal(buildfile, found)
+    if error is not None:
+        raise error
+    return plan
+
+
+def _warn(warnings: tuple[CheckWarning, ...], emit: Emit) -> None:
+    for warning in warnings:
         emit(Warned(warning.rule, warning.message, warning.span))
 
 

@@ -21,10 +21,15 @@ from builder.values.request import BuildRequest
 
 
 def build(options: BuildOptions, caller: Caller) -> int:
-    """Build. Raises whatever PybuildError the build ends with, with the values of secrets taken out."""
+    """Build, or only check. Raises whatever PybuildError it ends with, with the values of secrets taken out.
+
+    0 where all is well; 1 where a check (`--check`) has findings.
+    """
     _require_utf8()
     mode = read_mode(options, caller)
     request = request_of(options, caller)
+    if wants_check(options):
+        return _check(request, mode, options, caller)
     files = results.prepare(options.iidfile, options.metadata_file, caller)
     mask = Mask(secret.value for secret in request.secrets)
     exported: list[Exported] = []
@@ -71,6 +76,29 @@ def read_mode(options: BuildOptions, caller: Caller) -> Mode:
     if options.quiet:
         return Mode.QUIET
     return Mode.TTY if options.progress != "plain" and caller.live else Mode.PLAIN
+
+
+def wants_check(options: BuildOptions) -> bool:
+    """Whether only the checks are asked for: --check, or --call=check as buildx has it. Raises UsageError."""
+    if options.call not in (None, "", "build", "check"):
+        raise bad("--call", f"{options.call!r} is not supported", "--call build or --call check")
+    return options.check or options.call == "check"
+
+
+def _check(request: BuildRequest, mode: Mode, options: BuildOptions, caller: Caller) -> int:
+    from builder.pipeline import check
+    from builder.store import Store
+
+    reporter = open_reporter(mode, caller.stderr, Mask(()), caller.color)
+    try:
+        with Store.open(store_root(options.root, caller)) as store:
+            found = check(request, store, reporter.handle)
+    finally:
+        reporter.close()
+    if not options.quiet:
+        count = {0: "no warnings", 1: "1 warning"}.get(len(found), f"{len(found)} warnings")
+        caller.remark(f"checked: {count}")
+    return 1 if found else 0
 
 
 def _run(request: BuildRequest, options: BuildOptions, caller: Caller, emit: Emit) -> Image:

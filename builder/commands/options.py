@@ -47,6 +47,8 @@ OPTIONS: tuple[Option, ...] = (
     Option(("--platform",), Group.INPUT, "OS/ARCH[/VARIANT] (default: this machine's)", "PLATFORM"),
     Option(("--pull",), Group.INPUT, "ask the registry even for bases that are here"),
     Option(("--no-cache",), Group.INPUT, "run every step again"),
+    Option(("--check",), Group.INPUT, "only run the build checks; 1 when they find anything"),
+    Option(("--call",), Group.INPUT, "build, or check: the same as --check", "METHOD"),
     Option(("-t", "--tag"), Group.RESULT, "name of the image", "NAME[:TAG]", True),
     Option(("--label",), Group.RESULT, "label of the image", "NAME=VALUE", True),
     Option(("-o", "--output"), Group.RESULT, "type=oci,dest=PATH[,tar=true]: an OCI layout", "OUTPUT", True),
@@ -77,6 +79,8 @@ class BuildOptions:
     platform: str | None = None
     pull: bool = False
     no_cache: bool = False
+    check: bool = False
+    call: str | None = None
     tag: tuple[str, ...] = ()
     label: tuple[str, ...] = ()
     output: tuple[str, ...] = ()

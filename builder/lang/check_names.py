@@ -53,7 +53,10 @@ _PLATFORM_ARGS = {
 _ALWAYS = frozenset(("PATH",))
 _ANY_VALUE = "x"
 _NOT_CHECKED = frozenset(("BUILDKIT_SBOM_SCAN_CONTEXT", "BUILDKIT_SBOM_SCAN_STAGE"))
-_TRANSPORTS = ("oci:", "oci-archive:", "docker-archive:", "docker://", "rootfs:", "/", "./", "../")
+_TRANSPORTS = (
+    *("oci:", "oci-archive:", "oci-layout://", "docker-archive:", "docker://", "docker-image://", "rootfs:"),
+    *("/", "./", "../"),
+)
 
 
 def only_scratch(block: Block) -> Collection[str] | None:

@@ -6,7 +6,8 @@ Source: the published rules of Docker's build checks; BuildKit's frontend for th
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from posixpath import normpath
 
 from builder.lang.findings import Finding, Item, found, parents_of
@@ -37,8 +38,27 @@ _NO_SECRET = re.compile(r"(?:_|^)(?:public|file|version)(?:_|$)", re.IGNORECASE)
 _WHOLE_CONTEXT = ("*", "**", "**/*")
 
 
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """A base that is for another platform than the one it was asked for."""
+
+    image: str
+    expected: str
+    actual: str
+
+
+def platform_findings(items: tuple[Item, ...], bases: Mapping[int, Mismatch]) -> Iterator[Finding]:
+    """InvalidBaseImagePlatform: bases (by the number of their block) that are for another platform."""
+    for item in items:
+        base = bases.get(item.block.index) if isinstance(item.instruction, From) and item.block else None
+        if base is not None:
+            wanted = f'expected "{base.expected}" for current build'
+            message = f'Base image {base.image} was pulled with platform "{base.actual}", {wanted}'
+            yield found("InvalidBaseImagePlatform", message, item)
+
+
 def text_findings(buildfile: Buildfile, items: tuple[Item, ...]) -> Iterator[Finding]:
-    """The findings of every rule of this module but CopyIgnoredFile."""
+    """The findings of the rules of this module for which the text is enough."""
     for item in items:
         yield from _of_any(item)
         match item.instruction:

@@ -1,17 +1,18 @@
-"""Docker's build checks, as far as text and instructions carry them: which there are, which are wanted, what they find.
+"""Docker's build checks: which there are, which are wanted, what they find in text and instructions.
 
 The rules are in `lang.check_rules` and `lang.check_names`. Findings never change what is built; `# check=error=true`
-makes the first of them an error. InvalidBaseImagePlatform needs images and is not here.
+makes the first of them an error. What a rule needs to know besides the text (the bases, the ignore file) is given.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from builder.errors import BuildfileError
 from builder.lang.check_names import NamesOf, from_findings, only_scratch, undefined_findings
 from builder.lang.check_options import CheckOptions, options_in, read_options
-from builder.lang.check_rules import ignored_findings, text_findings
+from builder.lang.check_rules import Mismatch, ignored_findings, platform_findings, text_findings
 from builder.lang.findings import Finding, items_of
 from builder.lang.ignore import IgnoreRules
 from builder.lang.lines import LogicalLine, read_lines
@@ -29,6 +30,7 @@ RULES = frozenset(
         "ExposeProtoCasing",
         "FromAsCasing",
         "FromPlatformFlagConstDisallowed",
+        "InvalidBaseImagePlatform",
         "InvalidDefaultArgInFrom",
         "InvalidDefinitionDescription",
         "JSONArgsRecommended",
@@ -45,7 +47,23 @@ RULES = frozenset(
         "WorkdirRelativePath",
     )
 )
-"""Every rule that this module can find."""
+"""Every rule there is."""
+
+OF_STAGES = frozenset(
+    (
+        "CopyIgnoredFile",
+        "ExposeInvalidFormat",
+        "ExposeProtoCasing",
+        "InvalidBaseImagePlatform",
+        "JSONArgsRecommended",
+        "LegacyKeyValueFormat",
+        "MultipleInstructionsDisallowed",
+        "SecretsUsedInArgOrEnv",
+        "UndefinedVar",
+        "WorkdirRelativePath",
+    )
+)
+"""Rules that BuildKit asks only where a stage is built; the others look at the whole file."""
 
 
 def check(buildfile: Buildfile, lines: tuple[LogicalLine, ...]) -> tuple[CheckWarning, ...]:
@@ -66,6 +84,18 @@ def undefined_variables(buildfile: Buildfile, names_of: NamesOf) -> tuple[CheckW
     """UndefinedVar in every block whose base `names_of` knows; for when the bases have been resolved."""
     items = items_of(buildfile, read_lines(buildfile.source).lines)
     return _wanted(undefined_findings(buildfile, items, names_of), read_options(buildfile.directives.check))
+
+
+def wrong_platforms(buildfile: Buildfile, bases: Mapping[int, Mismatch]) -> tuple[CheckWarning, ...]:
+    """InvalidBaseImagePlatform: bases, by the number of their block, that are for another platform."""
+    items = items_of(buildfile, read_lines(buildfile.source).lines)
+    return _wanted(platform_findings(items, bases), read_options(buildfile.directives.check))
+
+
+def with_options(buildfile: Buildfile, text: str) -> Buildfile:
+    """The Buildfile as if this were its check directive. Raises BuildfileError (without a span) for a malformed one."""
+    asked = replace(buildfile, directives=replace(buildfile.directives, check=text))
+    return replace(asked, warnings=check(asked, read_lines(buildfile.source).lines))
 
 
 def ignored_sources(buildfile: Buildfile, rules: IgnoreRules) -> tuple[CheckWarning, ...]:

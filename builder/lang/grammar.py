@@ -15,6 +15,7 @@ from builder.lang.instructions import read_instruction
 from builder.lang.letters import SPACES, clipped
 from builder.lang.lines import LogicalLine, read_lines, read_trigger_lines
 from builder.lang.request import Request
+from builder.lang.syntax import refuse_other_languages
 from builder.source import SourceText, Span
 from builder.values.instruction import Arg, Block, Buildfile, From, Instruction, Onbuild
 
@@ -24,6 +25,7 @@ _LONGEST_SUMMARY = 60
 
 def parse(source: SourceText) -> Buildfile:
     """Read a whole Buildfile. Raises BuildfileError with the place, the words at fault and what would be right."""
+    refuse_other_languages(source)
     lines = read_lines(source)
     if not lines.lines:
         raise BuildfileError(

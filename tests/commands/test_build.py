@@ -7,10 +7,11 @@ import os
 import socket
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from builder.commands.build import build, read_mode
+from builder.commands.build import build, read_mode, wants_check
 from builder.commands.caller import Caller
 from builder.commands.options import BuildOptions
 from builder.errors import BuildfileError, PybuildError, StoreError, UsageError
@@ -108,3 +109,30 @@ def test_a_socket_in_the_context_is_no_obstacle(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(os.fspath(context / "sock"))
         assert build(BuildOptions(context=str(context), root="store"), caller(tmp_path)) == 0
+
+
+@pytest.mark.parametrize("asked", [{"check": True}, {"call": "check"}])
+def test_check_builds_nothing(tmp_path: Path, asked: dict[str, Any]) -> None:
+    """--check and --call=check show the findings, say how many there are, end with 1, and build nothing."""
+    context = make_context(tmp_path / "c", "FROM scratch\nCMD x\n")
+    who = caller(tmp_path)
+    assert build(BuildOptions(context=str(context), root="store", tag=("app",), **asked), who) == 1
+    lines = remarked(who).splitlines()
+    assert "JSONArgsRecommended" in lines[0]
+    assert lines[-1] == "checked: 1 warning"
+    assert not list((tmp_path / "store" / "blobs" / "sha256").iterdir())
+
+
+def test_check_without_findings(tmp_path: Path) -> None:
+    """A clean file ends with 0; with -q nothing is said."""
+    context = make_context(tmp_path / "c", 'FROM scratch\nCMD ["x"]\n')
+    who = caller(tmp_path)
+    assert build(BuildOptions(context=str(context), root="store", check=True, quiet=True), who) == 0
+    assert remarked(who) == ""
+
+
+def test_unknown_call() -> None:
+    """Other methods of --call are refused, `build` is what happens anyway."""
+    with pytest.raises(UsageError, match="outline"):
+        wants_check(BuildOptions(call="outline"))
+    assert not wants_check(BuildOptions(call="build"))
