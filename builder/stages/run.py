@@ -103,7 +103,9 @@ def _spec(
         cwd=step.cwd,
         uid=account.uid,
         gid=account.gid,
-        groups=account.groups,
+        # With its own group among them, as runc has it: else giving that one up, by a setgid program, would gain what
+        # a file denies to it (CVE-2022-36109).
+        groups=tuple(dict.fromkeys((account.gid, *account.groups))),
         root=tree,
         upper=str(places[0]),
         work=str(places[1]),
