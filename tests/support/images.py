@@ -115,7 +115,7 @@ def _blob(directory: Path, descriptor: dict[str, Any]) -> bytes:
 
 
 def _uncompressed(data: bytes, media_type: str) -> bytes:
-    if media_type.endswith("+gzip"):
+    if media_type.endswith(("+gzip", ".gzip")):  # OCI's, Docker's
         return gzip.decompress(data)
     if media_type.endswith("+zstd"):
         return bytes(zstandard.ZstdDecompressor().decompressobj().decompress(data))
