@@ -209,8 +209,10 @@ def _items(tree: HostTree, top: bytes) -> Iterator[Item]:
         entries += [*(entry for entry in above if entry is not None), first]
     entries += [entry for entry in walk(tree, top) if entry.kind not in (Kind.CHAR, Kind.BLOCK, Kind.SOCKET)]
     for entry in sorted(entries, key=lambda entry: entry.path):
-        content = tree.openers([entry])[0] if entry.kind is Kind.FILE else None
-        yield Item(entry._replace(uid=0, gid=0, xattrs=()), content)
+        if entry.kind is Kind.FILE:  # the digest holds the content to what is in the step's key
+            yield Item(entry._replace(uid=0, gid=0, digest=tree.digests([entry])[0]), tree.openers([entry])[0])
+        else:
+            yield Item(entry._replace(uid=0, gid=0), None)
 
 
 def _cache(

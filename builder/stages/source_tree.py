@@ -97,7 +97,10 @@ def walk(tree: SourceTree, top: bytes) -> Iterator[Entry]:
 
 
 class HostTree:
-    """A directory of the host without what its ignore rules exclude. Listed as far as it is asked for."""
+    """A directory of the host without what its ignore rules exclude. Listed as far as it is asked for.
+
+    What was seen once holds for the whole build, digests too: a layer is never made of other content than its key was.
+    """
 
     def __init__(self, root: Root, rules: IgnoreRules, fingerprints: Fingerprints, title: str) -> None:
         self.title = title
@@ -105,6 +108,7 @@ class HostTree:
         self._rules = rules
         self._fingerprints = fingerprints
         self._listed: dict[bytes, dict[bytes, Scanned]] = {}
+        self._digests: dict[bytes, str] = {}
         self._shown: dict[bytes, list[bytes]] = {}
 
     def close(self) -> None:
@@ -166,10 +170,13 @@ class HostTree:
         return [self._digest(entry) for entry in entries]
 
     def _digest(self, entry: Entry) -> str:
-        scanned = self._scanned(entry.path)
-        if scanned is None:
-            raise ContextError(f"{shown(entry.path)} went away while it was read")
-        return self._fingerprints.digest_of(self._root, scanned)
+        digest = self._digests.get(entry.path)
+        if digest is None:
+            scanned = self._scanned(entry.path)
+            if scanned is None:
+                raise ContextError(f"{shown(entry.path)} went away while it was read")
+            digest = self._digests[entry.path] = self._fingerprints.digest_of(self._root, scanned)
+        return digest
 
     def openers(self, entries: Sequence[Entry]) -> list[Opener]:
         return [self._opener(entry.path) for entry in entries]

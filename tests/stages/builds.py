@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ class Bench:
     room: Path
     events: list[Event] = field(default_factory=list)
     result: BuildResult | None = None
+    meanwhile: Callable[[Event], object] = repr  # what else happens in the world when an event comes
 
     def __post_init__(self) -> None:
         self.context.mkdir(exist_ok=True)
@@ -57,8 +58,12 @@ class Bench:
         text = SourceText("Buildfile", buildfile)
         request = BuildRequest(self.context, text, **{"tags": (NAME,), **asked})
         with Store.open(self.root) as store:
-            self.result = build(request, store, self.events.append)
+            self.result = build(request, store, self._hear)
         return read_layout(self.root, str(request.tags[0]))
+
+    def _hear(self, event: Event) -> None:
+        self.events.append(event)
+        self.meanwhile(event)
 
     def fails(self, kind: type[PybuildError], buildfile: str, **asked: Any) -> PybuildError:
         """Build what must fail in this way; the error."""
