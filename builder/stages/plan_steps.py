@@ -223,7 +223,7 @@ def plan_copy(copy: Copy | Add, scope: Scope, working_dir: str, around: Surround
         chmod=_expanded(copy.chmod, scope, span),
         link=copy.link,
         parents=isinstance(copy, Copy) and copy.parents,
-        excludes=copy.excludes,  # as written: BuildKit expands no variable here, and backslashes are the pattern's
+        excludes=copy.excludes,  # BuildKit expands no variable here
         unpack=isinstance(copy, Add) and copy.unpack is not False,
         unpack_downloads=isinstance(copy, Add) and copy.unpack is True,
         downloads=downloads,
