@@ -36,7 +36,10 @@ class Layers:
         except ValueError:
             files.remove_file(path)
             return None
-        return record if self._is_whole(record.descriptor.digest, record.descriptor.size) else None
+        if self._is_whole(record.descriptor.digest, record.descriptor.size):
+            return record
+        files.remove_file(path)  # the blob is there before its record: this one leads nowhere any more
+        return None
 
     def _is_whole(self, digest: Digest, size: int) -> bool:
         try:

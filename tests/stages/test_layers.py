@@ -34,7 +34,7 @@ def _known(bench: Bench, store: Store, layout: str, events: list[Event] | None =
     return layers, found.image
 
 
-def _lying_layout(directory: Path, claimed: bytes, given: bytes) -> str:
+def lying_layout(directory: Path, claimed: bytes, given: bytes) -> str:
     """An image whose config claims one layer while its manifest gives another."""
     writer = LayoutWriter(directory)
     manifest = writer.image("linux/amd64", {}, [(given, GZIP)])
@@ -83,7 +83,7 @@ def test_an_image_that_lies_about_a_layer(bench: Bench) -> None:
     """A base whose blob is not the layer that its config names is refused, even if nobody looks inside of it, and the
     image that it wanted to poison builds as ever."""
     good, evil = layer([row("who", "good")]), layer([row("who", "evil")])
-    liar = _lying_layout(bench.room / "liar", good, evil)
+    liar = lying_layout(bench.room / "liar", good, evil)
     error = bench.fails(ImageError, f"FROM {liar}\nENV A=1\n")
     assert hashlib.sha256(good).hexdigest() in error.message
     honest = base(bench.room / "honest", [[row("who", "good")]])
