@@ -418,7 +418,7 @@ def served(files: Mapping[str, Any]) -> Iterator[Server]:
     """A running web server on loopback."""
     server = Server(("127.0.0.1", 0), _Handler)
     server.files = files
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:
         yield server
