@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from builder.stages.hands import Hands
 from builder.tree.pack import Item, pack_layer
+from builder.tree.view import View
 from builder.values.crossing import CommitJob, Committed, Tree
 from builder.values.digest import DiffId, Digest
 from builder.values.image import MEDIA_LAYER, MEDIA_LAYER_GZIP, MEDIA_LAYER_ZSTD, Layer
@@ -40,7 +41,7 @@ def commit_upper(upper: Path, tree: Tree, stack: Stack, hands: Hands) -> Layer |
         return None
     diff_id = DiffId.parse(made.diff_id)
     layer = _keep(hands, diff_id, (Digest.parse(made.digest), made.size), (blob, index))
-    hands.store.snapshots.publish(upper, stack.pushed(layer).chain)
+    hands.store.snapshots.within(hands.door.ids).publish(upper, stack.pushed(layer).chain)
     return layer
 
 
@@ -53,6 +54,28 @@ def commit_items(items: Iterable[Item], hands: Hands) -> Layer | None:
         index.unlink(missing_ok=True)
         return None
     return _keep(hands, packed.diff_id, (packed.digest, packed.size), (blob, index))
+
+
+def with_parents(items: Sequence[Item], view: View) -> list[Item]:
+    """The items of a layer over `view`, and before them the directories of the view that they are in, as they are.
+
+    A directory that a layer does not mention is of root and 0755 for some tools (buildah 1.28.2, overlay driver):
+    a file copied to /tmp would make it an ordinary directory.
+    """
+    paths = {item.entry.path for item in items}
+    above: dict[bytes, Item] = {}
+    for path in paths:
+        while path := path.rpartition(b"/")[0]:
+            if path in above:
+                break
+            located = None if path in paths else view.get(path)
+            if located is not None:
+                above[path] = Item(located.entry)
+    return sorted([*above.values(), *items], key=_path_of)
+
+
+def _path_of(item: Item) -> bytes:
+    return item.entry.path
 
 
 def remember(key: CacheKey, layer: Layer | None, hands: Hands) -> StepRecord:

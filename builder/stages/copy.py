@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from builder.errors import PybuildError
 from builder.stages.add import Download, Promised, archive_of, arrived, ask_for, place_archive
-from builder.stages.commit import commit_items
+from builder.stages.commit import commit_items, with_parents
 from builder.stages.hands import Hands
 from builder.stages.keys import copy_key
 from builder.stages.modes import parse_mode
@@ -37,20 +37,23 @@ class Gathered:
     picked: tuple[Picked, ...]
     downloads: tuple[Download | Promised, ...]
     key: CacheKey
+    commits: tuple[Commit, ...] = ()
 
 
 def gather(step: CopyStep, tree: SourceTree, stack: Stack, hands: Hands) -> Gathered:
     """Find the sources and the step's key. Raises ContextError, ImageError, BuildfileError at the step's place."""
     how = Selection(step.parents, step.excludes, step.span)
     picked = tuple(one for source in step.sources for one in select(tree, source, how))
-    count = len(step.sources) + len(step.inline) + len(step.downloads)
+    count = len(step.sources) + len(step.inline) + len(step.downloads) + len(step.repositories)
     need_directory(count, step.destination, step.span)
     downloads = tuple(ask_for(url, step, hands) for url in step.downloads)
     facts = [
         *_facts(tree, picked, keep_owner=not isinstance(tree, HostTree)),
         *(wanted.facts() for wanted in downloads),
     ]
-    return Gathered(tree, picked, downloads, copy_key(step, stack.chain, facts, hands.request))
+    commits = tuple(find_commit(repository, step.span, hands) for repository in step.repositories)
+    facts += [commit.facts() for commit in commits]
+    return Gathered(tree, picked, downloads, copy_key(step, stack.chain, facts, hands.request), commits)
 
 
 def _facts(tree: SourceTree, picked: tuple[Picked, ...], *, keep_owner: bool) -> Iterator[Plain]:
@@ -73,7 +76,7 @@ def make_layer(step: CopyStep, found: Gathered, stack: Stack, hands: Hands) -> L
     placement = Placement(view, _attributes(step, stack, hands), step.span)
     try:
         _Copying(step, found, placement, hands).place()
-        return commit_items(placement.sorted_items(), hands)
+        return commit_items(with_parents(placement.sorted_items(), view), hands)
     except PybuildError as error:
         raise error.at(step.span) from None
 
@@ -151,9 +154,15 @@ class _Copying:
             self.placement.put_directory(path, self._source(entry)[0])
 
     def _place_directory(self, destination: bytes, one: Picked) -> None:
-        """A directory's contents go into the destination, which takes its attributes only if it was not there."""
+        """A directory's contents go into the destination.
+
+        One that is made for them is like any directory on the way, as in BuildKit (fsutil's prepareTargetDir): it has
+        nothing of the source's own mode and owner, except below --parents, where it is one of those copied.
+        """
         place = self.placement
         place.make_parents(destination)
+        if not self.step.parents and place.look(destination) is None:
+            place.make_directory(destination)
         if not place.is_directory(destination):
             place.put_directory(destination, self._source(one.entry)[0])
         for inside, entry in one.below:

@@ -83,13 +83,17 @@ def test_source_date_epoch_is_the_latest_time(bench: Bench) -> None:
     assert image.config["created"] == "1970-01-01T00:16:40Z"
 
 
-def test_only_what_changes_is_in_the_layer(bench: Bench) -> None:
-    """Directories that are there already with the same attributes are not in the new layer."""
-    layout = base(bench.room / "base", [[row("etc"), row("etc/app"), row("etc/app/old", "1")]])
+def test_the_directories_above_are_in_the_layer(bench: Bench) -> None:
+    """A layer repeats the directories that its files are in, as they are, and nothing else that has not changed."""
+    layout = base(bench.room / "base", [[row("tmp", mode="1777"), row("tmp/app", uid=5), row("tmp/app/old", "1")]])
     bench.file("new", "2")
-    image = bench.build(f"FROM {layout}\nCOPY new /etc/app/\n")
-    assert _names(image) == ["etc/app/new"]
-    assert content(image, "/etc/app/old") == "1"
+    image = bench.build(f"FROM {layout}\nCOPY new /tmp/app/\n")
+    assert [(name, info.mode, info.uid) for name, info, _ in image.layers[-1]] == [
+        ("tmp", 0o1777, 0),
+        ("tmp/app", 0o755, 5),
+        ("tmp/app/new", 0o644, 0),
+    ]
+    assert content(image, "/tmp/app/old") == "1"
 
 
 def test_through_a_link_of_the_image(bench: Bench) -> None:
@@ -98,7 +102,7 @@ def test_through_a_link_of_the_image(bench: Bench) -> None:
     layout = base(bench.room / "base", [[row("usr"), row("usr/lib"), *links]])
     bench.file("f", "1")
     image = bench.build(f"FROM {layout}\nCOPY f /lib/\nCOPY f /up/f\n")
-    assert (_names(image, -2), _names(image)) == (["usr/lib/f"], ["x", "x/f"])
+    assert (_names(image, -2), _names(image)) == (["usr", "usr/lib", "usr/lib/f"], ["x", "x/f"])
 
 
 def test_link_does_not_look_at_the_base(bench: Bench) -> None:
