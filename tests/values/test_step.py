@@ -36,4 +36,4 @@ def test_every_step_has_a_place_a_title_and_a_latest_time() -> None:
     for kind in get_args(Step):
         names = list(kind.__dataclass_fields__)
         assert names[:2] == ["span", "title"]
-        assert names[-1] == "source_date_epoch"
+        assert "source_date_epoch" in names
