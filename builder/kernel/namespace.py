@@ -8,6 +8,7 @@ Documentation/admin-guide/sysctl/user.rst, Ubuntu's "Restricted unprivileged use
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import pwd
 import shlex
@@ -100,6 +101,13 @@ class Choice:
     uid_maps: tuple[IdMap, ...] = ()
     gid_maps: tuple[IdMap, ...] = ()
     note: str = ""
+
+    @property
+    def ids(self) -> str:
+        """A short name for the ids inside and what they are outside: the rung and a hash of who we are and the maps."""
+        maps = [(part.inside, part.outside, part.count) for part in (*self.uid_maps, *self.gid_maps)]
+        text = f"{os.geteuid()} {os.getegid()} {maps}"
+        return f"{self.rung.value}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
 def probe(wanted: Rung | None = None) -> Rung:

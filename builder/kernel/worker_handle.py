@@ -85,10 +85,12 @@ class _Started:
 class Worker:
     """A running worker. `call` may be used by several threads at once; at its end everything that it started ends."""
 
-    def __init__(self, started: _Started, hello: Hello, note: str) -> None:
+    def __init__(self, started: _Started, hello: Hello, choice: Choice) -> None:
         self.rung: Rung = hello.rung
         self.root_kind: RootKind = hello.root_kind
-        self.rung_note: str = note
+        self.ids: str = choice.ids
+        """Names the ids that are mapped inside: files made under other ids have other owners on the disk."""
+        self.rung_note: str = choice.note
         """Why the rung is not a better one, and the command that changes it, on one line; "" on the best."""
         self._started = started
         self._waiting: dict[int, SimpleQueue[Done | Exception]] = {}
@@ -218,7 +220,7 @@ def _live(directory: str, facts: Facts, choice: Choice, outcome: SimpleQueue[Wor
         except BaseException:
             started.discard()
             raise
-        worker = Worker(started, hello, choice.note)
+        worker = Worker(started, hello, choice)
     except BaseException as error:
         outcome.put(error)
         return

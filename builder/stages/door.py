@@ -38,6 +38,11 @@ class Door:
         """The rung that the worker stands on; opens the door."""
         return self._opened().rung
 
+    @property
+    def ids(self) -> str:
+        """The name of the ids that are mapped inside; opens the door."""
+        return self._opened().ids
+
     def call(self, job: Job, answer: type[R], fds: tuple[int, ...] = ()) -> R:
         """Have a job done. `answer` is the type of its result."""
         result = self._opened().call(job, fds)

@@ -15,8 +15,11 @@ from builder.values.stack import Stack
 def tree_of(stack: Stack, hands: Hands) -> Tree:
     """The stack's snapshots, uppermost first. Raises ImageError, StoreError, MachineError."""
     lowers: tuple[str, ...] = ()
+    if not stack.layers:
+        return Tree(lowers)
+    snapshots = hands.store.snapshots.within(hands.door.ids)
     for layer, chain in zip(stack.layers, stack.chains(), strict=True):
-        found = hands.store.snapshots.find(chain)
+        found = snapshots.find(chain)
         if found is None:
             found = _unpacked(layer, chain, lowers, hands)
         lowers = (str(found), *lowers)
@@ -49,4 +52,4 @@ def _unpacked(layer: Layer, chain: ChainId, lowers: tuple[str, ...], hands: Hand
         hands.store.layers.adopt_index(index, layer.diff_id)
     hands.layers.trust(held)  # the worker has hashed what it unpacked
     hands.emit(Transfer("unpack", what, descriptor.size, descriptor.size))
-    return hands.store.snapshots.publish(scratch, chain)
+    return hands.store.snapshots.within(hands.door.ids).publish(scratch, chain)

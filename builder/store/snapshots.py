@@ -28,14 +28,27 @@ _TREE = "fs"
 class Snapshots:
     """The snapshots of a store, and the scratch directories where new ones are made."""
 
-    def __init__(self, area: Path, session: Session) -> None:
+    def __init__(self, area: Path, session: Session, ids: str = "") -> None:
         self._directory = area / "snapshots"
+        self._area = area
         self._session = session
         self._boot = _boot_id()
+        self._suffix = f"-{ids}" if ids else ""
+
+    def within(self, ids: str) -> Snapshots:
+        """The snapshots whose files have the owners that `ids` (a name of the ids mapped inside) gives them.
+
+        The same layer unpacked over other ids is another tree on the disk: what is 0:33 inside has another owner
+        outside, or, with a single id, only a note of it.
+        """
+        return Snapshots(self._area, self._session, ids)
+
+    def _wrapper(self, chain: ChainId) -> Path:
+        return self._directory / (chain.hex + self._suffix)
 
     def find(self, chain: ChainId) -> Path | None:
         """The directory of the file tree, or None. Raises StoreError."""
-        wrapper = self._directory / chain.hex
+        wrapper = self._wrapper(chain)
         if not os.path.isdir(wrapper / _TREE):
             return None
         if self._boot_of(wrapper) not in (self._boot, _SETTLED):
@@ -64,7 +77,7 @@ class Snapshots:
         return self._publish(scratch, chain)
 
     def _publish(self, scratch: Path, chain: ChainId) -> Path:
-        wrapper = self._directory / chain.hex
+        wrapper = self._wrapper(chain)
         for _ in range(10):
             theirs = self.find(chain)  # also clears away one that cannot be trusted
             if theirs is not None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from functools import cache
 from typing import Final
 
 from builder.errors import ImageError
@@ -54,7 +55,7 @@ def entry_at(fd: int, path: bytes, status: os.stat_result) -> Entry:
         names = xattr_names(fd, path)
         if names:
             xattrs = tuple([(name, xattr_at(fd, path, name)) for name in sorted(names) if is_image_xattr(name)])
-            if OWNER_XATTR in names:
+            if OWNER_XATTR in names and owners_are_remembered():
                 uid, gid = _owner(xattr_at(fd, path, OWNER_XATTR), uid, gid)
     elif kind is Kind.SYMLINK:
         link = os.readlink(path, dir_fd=fd)
@@ -63,6 +64,24 @@ def entry_at(fd: int, path: bytes, status: os.stat_result) -> Entry:
     return Entry(
         path, kind, stat.S_IMODE(status.st_mode), uid, gid, size, status.st_mtime_ns, link, xattrs, -1, "", rdev
     )
+
+
+@cache
+def owners_are_remembered() -> bool:
+    """Whether this process can give files no owner but its own, so that `OWNER_XATTR` says whose they would be.
+
+    Where it can, the attribute means nothing: any user of a step could put it on a file of its own, and have a layer
+    hold that file as root's.
+    """
+    if os.geteuid() != 0:
+        return True
+    return min(_mapped_ids("/proc/self/uid_map"), _mapped_ids("/proc/self/gid_map")) <= 1
+
+
+def _mapped_ids(path: str) -> int:
+    """How many ids a map of user_namespaces(7) holds."""
+    with open(path, "rb") as file:
+        return sum(int(line.split()[2]) for line in file)
 
 
 def is_whiteout(status: os.stat_result) -> bool:

@@ -23,9 +23,18 @@ _REPOSITORY = Path(__file__).parents[2]
 
 def run(function: Callable[..., Any], directory: Path, *arguments: Any) -> Any:
     """The JSON value that `function(directory / "inside", *arguments)` returned in there; fails where it raised."""
+    return _run(["--user", "--map-root-user", "--map-auto"], function, directory, *arguments)
+
+
+def run_with_single_id(function: Callable[..., Any], directory: Path, *arguments: Any) -> Any:
+    """As `run`, but only our own id is mapped, as on the single-id rung."""
+    return _run(["--user", "--map-root-user"], function, directory, *arguments)
+
+
+def _run(maps: list[str], function: Callable[..., Any], directory: Path, *arguments: Any) -> Any:
     unshare = ["unshare", "--mount", "--propagation", "private"]
     if os.getuid() != 0:
-        unshare += ["--user", "--map-root-user", "--map-auto"]
+        unshare += maps
     call = json.dumps([function.__module__, function.__qualname__, str(directory / "inside"), arguments])
     done = subprocess.run(
         [*unshare, "--", sys.executable, "-m", "tests.tree.inside", call],

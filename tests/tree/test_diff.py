@@ -119,12 +119,24 @@ def _attributes(directory: Path) -> list[object]:
 
 
 def test_attributes(tmp_path: Path) -> None:
-    """user.* is kept; overlay's marks are stripped; our owner mark is obeyed and stripped, unless it is nonsense."""
+    """user.* is kept; overlay's marks and ours are stripped, and ours means nothing where there are ids to give."""
     assert inside.run(_attributes, tmp_path) == [
         ["b'd'", 0, 0, []],
-        ["b'd/g'", 70, 80, []],
+        ["b'd/g'", 0, 0, []],
         ["b'f'", 3, 4, [["user.kept", "00ff"]]],
     ]
+
+
+def _owner_marks(directory: Path) -> list[object]:
+    upper, lower = step(directory, "mkdir d; touch d/g")
+    os.setxattr(upper / "d" / "g", OWNER_XATTR, b"70:80")
+    os.setxattr(upper / "d", OWNER_XATTR, b"99:0x1")
+    return [[str(entry.path), entry.uid, entry.gid] for entry, _ in changes(str(upper), (str(lower),))]
+
+
+def test_owner_marks_of_a_single_id(tmp_path: Path) -> None:
+    """On the single-id rung our owner mark is obeyed, unless it is nonsense."""
+    assert inside.run_with_single_id(_owner_marks, tmp_path) == [["b'd'", 0, 0], ["b'd/g'", 70, 80]]
 
 
 def _owner_mark_taken_back(directory: Path) -> list[str]:
@@ -142,7 +154,12 @@ def _owner_mark_taken_back(directory: Path) -> list[str]:
 
 def test_owner_mark_counts_as_the_owner(tmp_path: Path) -> None:
     """On the single-id rung two files differ in owner where their marks do, and only there."""
-    assert inside.run(_owner_mark_taken_back, tmp_path) == ["f g"]
+    assert inside.run_with_single_id(_owner_mark_taken_back, tmp_path) == ["f g"]
+
+
+def test_owner_mark_means_nothing_where_there_are_owners(tmp_path: Path) -> None:
+    """With a range of ids a step that marks its own file as root's gets no such layer."""
+    assert inside.run(_owner_mark_taken_back, tmp_path) == []
 
 
 def _deep(directory: Path, depth: int) -> list[str]:
