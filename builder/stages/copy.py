@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 
 from builder.errors import PybuildError
 from builder.stages.add import Download, Promised, archive_of, arrived, ask_for, place_archive
@@ -17,6 +18,7 @@ from builder.stages.hands import Hands
 from builder.stages.keys import copy_key
 from builder.stages.modes import parse_mode
 from builder.stages.place import FIXED_MTIME_NS, Attributes, Content, Placement
+from builder.stages.repositories import Commit, checked_out, find_commit
 from builder.stages.select import Picked, Selection, need_directory, select
 from builder.stages.source_tree import HostTree, SourceTree
 from builder.stages.users import owner_of
@@ -52,7 +54,7 @@ def gather(step: CopyStep, tree: SourceTree, stack: Stack, hands: Hands) -> Gath
         *(wanted.facts() for wanted in downloads),
     ]
     commits = tuple(find_commit(repository, step.span, hands) for repository in step.repositories)
-    facts += [commit.facts() for commit in commits]
+    facts += [[commit.facts(), list(step.excludes)] for commit in commits]
     return Gathered(tree, picked, downloads, copy_key(step, stack.chain, facts, hands.request), commits)
 
 
@@ -75,10 +77,20 @@ def make_layer(step: CopyStep, found: Gathered, stack: Stack, hands: Hands) -> L
     view = View.of([]) if step.link else hands.layers.view(stack)
     placement = Placement(view, _attributes(step, stack, hands), step.span)
     try:
-        _Copying(step, found, placement, hands).place()
-        return commit_items(with_parents(placement.sorted_items(), view), hands)
+        with ExitStack() as kept:  # the files of a repository are read when the layer is packed
+            _Copying(step, found, placement, hands).place()
+            for commit in found.commits:
+                _place_repository(kept.enter_context(checked_out(commit, hands)), step, placement, hands)
+            return commit_items(with_parents(placement.sorted_items(), view), hands)
     except PybuildError as error:
         raise error.at(step.span) from None
+
+
+def _place_repository(tree: HostTree, step: CopyStep, placement: Placement, hands: Hands) -> None:
+    """All files of a repository, as if they were a directory of the context."""
+    picked = tuple(select(tree, "/", Selection(False, step.excludes, step.span)))
+    alone = replace(step, inline=(), downloads=(), parents=False, unpack=False)
+    _Copying(alone, Gathered(tree, picked, (), CacheKey("")), placement, hands).place()
 
 
 def _attributes(step: CopyStep, stack: Stack, hands: Hands) -> Attributes:
