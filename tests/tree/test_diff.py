@@ -128,7 +128,7 @@ def test_attributes(tmp_path: Path) -> None:
 
 
 def _owner_marks(directory: Path) -> list[object]:
-    upper, lower = step(directory, "mkdir d; touch d/g")
+    upper, lower = step(directory, "true", "mkdir d; touch d/g")
     os.setxattr(upper / "d" / "g", OWNER_XATTR, b"70:80")
     os.setxattr(upper / "d", OWNER_XATTR, b"99:0x1")
     return [[str(entry.path), entry.uid, entry.gid] for entry, _ in changes(str(upper), (str(lower),))]
