@@ -25,8 +25,8 @@ def new_directory(path: str, seed_tree: str | None, seed_source: str, owner: Own
 
     Two steps may want to at once: the later one's is thrown away. Raises ContextError for a missing seed, OSError.
     """
-    temporary = f"{path}.new-{os.getpid()}"
-    _remove(temporary)
+    # Not our pid: two builds have a process of the same number each, in pid namespaces of their own.
+    temporary = f"{path}.new-{os.urandom(8).hex()}"
     os.mkdir(temporary, 0o700)
     try:
         with owned(os.open(temporary, _DIRECTORY)) as target:

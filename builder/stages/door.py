@@ -10,13 +10,20 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar
 
-from builder.values.crossing import Job, Result, Rung
+from builder.values.crossing import Job, Result, RootKind, Rung
 from builder.values.event import Emit, Note
 
 if TYPE_CHECKING:
     from builder.kernel.worker_handle import Worker
 
 R = TypeVar("R", bound=Result)
+
+_SLOWER = {
+    RootKind.FUSE: "the kernel refuses overlay mounts on the store's file system: steps run on fuse-overlayfs, which is"
+    " slower; a store on ext4, xfs or btrfs (--root) would do better",
+    RootKind.COPY: "neither overlay mounts nor fuse-overlayfs work on the store's file system: every step copies its"
+    " whole root first; install fuse-overlayfs, or put the store on ext4, xfs or btrfs (--root)",
+}
 
 
 class Door:
@@ -57,9 +64,16 @@ class Door:
                 from builder.kernel.worker_handle import start_worker
 
                 self._worker = start_worker(self._store_root)
-                if self._worker.rung_note:
-                    self._emit(Note(self._worker.rung_note))
+                self._tell(self._worker)
             return self._worker
+
+    def _tell(self, worker: Worker) -> None:
+        """No rung below the best is taken in silence."""
+        if worker.rung_note:
+            self._emit(Note(worker.rung_note))
+        slower = _SLOWER.get(worker.root_kind)
+        if slower is not None:
+            self._emit(Note(slower))
 
     def __enter__(self) -> Door:
         return self

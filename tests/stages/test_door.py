@@ -12,8 +12,8 @@ import pytest
 from builder.errors import ContextError, MachineError
 from builder.kernel.namespace import probe
 from builder.kernel.worker_handle import Worker
-from builder.stages.door import Door
-from builder.values.crossing import Ran, Removed, RemoveJob
+from builder.stages.door import _SLOWER, Door
+from builder.values.crossing import Ran, Removed, RemoveJob, RootKind
 from builder.values.event import Event
 from tests.stages.builds import Bench
 
@@ -109,3 +109,8 @@ def test_faults_are_errors_with_a_place(bench: Bench, busybox: str) -> None:
     error = bench.fails(ContextError, f"FROM {busybox}\nRUN true\nRUN --mount=type=tmpfs,target=/proc/x true\n")
     assert "nothing can be mounted at '/proc/x'" in error.message
     assert error.span is not None and error.span.first == 3
+
+
+def test_every_slower_root_has_its_words() -> None:
+    """Whatever is used in overlay's place is said, never taken in silence."""
+    assert set(_SLOWER) == set(RootKind) - {RootKind.OVERLAY}
