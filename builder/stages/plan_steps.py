@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from posixpath import join, normpath
 
 from builder.errors import BuildfileError
@@ -19,11 +19,11 @@ from builder.stages.scope import Scope
 from builder.values.image import RunConfig
 from builder.values.instruction import Add, Copy, ExecForm, Heredoc, Run, ShellForm
 from builder.values.mount import BindRequest, CacheRequest, TmpfsRequest
+from builder.values.repository import Repository, parse_repository
 from builder.values.step import ContextOrigin, CopyStep, ImageOrigin, Inline, MountPlan, Origin, RunStep, TargetOrigin
 
 _NUMBER = re.compile(r"[+-]?[0-9]+\Z")
 _NO_STAGE = 1 << 60
-_GIT_SOURCE = re.compile(r"(?:git://|git@|ssh://|https?://[^#]*\.git(?:[#?]|\Z))")
 _URL = re.compile(r"https?://", re.IGNORECASE)
 
 
@@ -206,11 +206,15 @@ def plan_copy(copy: Copy | Add, scope: Scope, working_dir: str, around: Surround
     span = copy.span
     sources = tuple(scope.word(source, span) for source in copy.sources)
     destination = scope.word(copy.destination, span)
-    _refuse_foreign(copy, sources)
-    downloads = tuple(source for source in sources if isinstance(copy, Add) and _URL.match(source))
-    files = tuple(source for source in sources if source not in downloads)
     checksum = _expanded(copy.checksum, scope, span) if isinstance(copy, Add) else None
-    if checksum is not None and (files or copy.inline or len(downloads) != 1):
+    found = {source: _repository(source, checksum, copy) for source in sources}
+    repositories = tuple(repository for repository in found.values() if repository is not None)
+    downloads = tuple(source for source in sources if _URL.match(source) and found[source] is None)
+    files = tuple(source for source in sources if source not in downloads and found[source] is None)
+    if downloads and isinstance(copy, Copy):
+        what = f"COPY: the source {downloads[0][:200]!r} is a URL"
+        raise BuildfileError(what, span=span, hint="ADD fetches what a URL names")
+    if checksum is not None and (files or copy.inline or len(downloads) + len(repositories) != 1):
         raise BuildfileError("ADD --checksum needs a single source that is a URL", span=span)
     step = CopyStep(
         span=span,
@@ -228,6 +232,7 @@ def plan_copy(copy: Copy | Add, scope: Scope, working_dir: str, around: Surround
         unpack_downloads=isinstance(copy, Add) and copy.unpack is True,
         downloads=downloads,
         checksum=checksum,
+        repositories=repositories,
         source_date_epoch=around.source_date_epoch,
     )
     return step, _history_of(copy, step, (*sources, destination))
@@ -246,18 +251,25 @@ def _history_of(copy: Copy | Add, step: CopyStep, words: tuple[str, ...]) -> str
     return " ".join([*line, *sources, *(f"<<{inline.name}" for inline in step.inline), destination])
 
 
-def _refuse_foreign(copy: Copy | Add, sources: tuple[str, ...]) -> None:
-    for source in sources:
-        if isinstance(copy, Copy) and _URL.match(source):
+def _repository(source: str, checksum: str | None, copy: Copy | Add) -> Repository | None:
+    """The git repository that a source is, or None. Raises BuildfileError for a malformed one, and in a COPY."""
+    try:
+        found = parse_repository(source)
+        if found is None:
+            return None
+        if isinstance(copy, Copy):
+            hint = "ADD fetches what a git URL names"
             raise BuildfileError(
-                f"COPY: the source {source[:200]!r} is a URL", span=copy.span, hint="ADD fetches what a URL names"
+                f"COPY: the source {found.shown[:200]!r} is a git repository", span=copy.span, hint=hint
             )
-        if isinstance(copy, Add) and _GIT_SOURCE.match(source):
-            raise BuildfileError(
-                f"ADD of a git repository is not supported yet: {source[:200]!r}",
-                span=copy.span,
-                hint="clone it in a RUN step, or COPY it from --build-context NAME=DIR",
-            )
+        found = found.with_checksum(checksum)
+    except ValueError as error:
+        raise BuildfileError(
+            f"ADD: {error}", span=copy.span, hint="a git source is written URL#REF:DIRECTORY"
+        ) from None
+    if copy.keep_git_dir and found.keep_git_dir is False:
+        raise BuildfileError("ADD: --keep-git-dir says one thing and the git URL the other", span=copy.span)
+    return replace(found, keep_git_dir=bool(copy.keep_git_dir or found.keep_git_dir))
 
 
 def _inline(heredoc: Heredoc, scope: Scope, span: Span) -> Inline:

@@ -12,6 +12,7 @@ from builder.source import Span
 from builder.values.image import ImageConfig, RunConfig
 from builder.values.mount import MountRequest
 from builder.values.platform import Platform
+from builder.values.repository import Repository
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,8 @@ class RunStep:
 class CopyStep:
     """COPY or ADD. `destination` is absolute; it keeps a trailing slash, which means a directory.
 
-    `unpack`: archives are unpacked. `downloads`: sources that are URLs are fetched (ADD only).
+    `unpack`: archives are unpacked. `downloads`: sources that are URLs are fetched (ADD only);
+    `repositories`: those that are git repositories.
     """
 
     span: Span
@@ -92,6 +94,7 @@ class CopyStep:
     unpack_downloads: bool = False
     downloads: tuple[str, ...] = ()
     checksum: str | None = None
+    repositories: tuple[Repository, ...] = ()
     source_date_epoch: int | None = None
 
 

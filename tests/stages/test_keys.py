@@ -21,6 +21,7 @@ from builder.stages.keys import copy_key, digest_of_facts, run_key, workdir_key
 from builder.values.digest import EMPTY_CHAIN, ChainId
 from builder.values.key import CacheKey, Plain
 from builder.values.mount import BindRequest
+from builder.values.repository import Repository
 from builder.values.request import BuildRequest, Secret, Ulimit
 from builder.values.step import (
     ContextOrigin,
@@ -147,6 +148,7 @@ SAME_COPIES: dict[str, Any] = {
     "excludes": ("*.md",),
     "downloads": ("https://mirror/a",),
     "checksum": "sha256:" + "0" * 64,
+    "repositories": (Repository("https://mirror/a.git"),),
 }
 
 

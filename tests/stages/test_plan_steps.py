@@ -10,6 +10,7 @@ from builder.errors import BuildfileError
 from builder.stages.plan_steps import stage_number
 from builder.values.image import RunConfig
 from builder.values.mount import BindRequest, CacheRequest, SecretRequest
+from builder.values.repository import Repository
 from builder.values.step import ContextOrigin, ImageOrigin, Inline, TargetOrigin
 from tests.stages.plans import PATH, SPAN, among, copy_of, history, planned, refused, run_of
 
@@ -216,9 +217,20 @@ class TestCopy:
         refused(BuildfileError, "COPY https://x/g /d")
 
     @pytest.mark.parametrize("source", ["https://x/y.git", "git@x:y", "https://x/y.git#main:sub", "git://x/y"])
-    def test_git_repositories_are_refused(self, source: str) -> None:
-        """They are not there yet, and never taken for something else."""
-        refused(BuildfileError, f"ADD {source} /d")
+    def test_git_repositories(self, source: str) -> None:
+        """They are never taken for something else; only ADD knows them."""
+        step = copy_of(planned(f"ADD {source} f https://x/y /d/"))
+        assert (step.sources, step.downloads, len(step.repositories)) == (("f",), ("https://x/y",), 1)
+        refused(BuildfileError, f"COPY {source} /d")
+
+    def test_what_a_git_url_and_its_flags_say(self) -> None:
+        """--keep-git-dir and --checksum join what the URL says, and must not contradict it."""
+        step = copy_of(planned("ADD --keep-git-dir --checksum=abcdef0 https://x/y.git#main:sub /d"))
+        assert step.repositories == (Repository("https://x/y.git", "main", "sub", "abcdef0", True),)
+        refused(BuildfileError, "ADD --keep-git-dir https://x/y.git?keep-git-dir=false /d")
+        refused(BuildfileError, "ADD --checksum=abcdef0 https://x/y.git?checksum=abcdef1 /d")
+        refused(BuildfileError, f"ADD --checksum=sha256:{'a' * 64} https://x/y.git /d")
+        refused(BuildfileError, "ADD https://x/y.git#--upload-pack=x /d")
 
     def test_a_checksum_is_for_one_url(self) -> None:
         """It is expanded; with files or several sources it is refused; one that is empty is absent."""
