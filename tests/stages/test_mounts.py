@@ -1,0 +1,197 @@
+"""RUN --mount: what each kind shows to a command, what stays of it, and what of it is in the step's key."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from builder.errors import ContextError, StepFailed
+from builder.values.event import Event, StepStarted
+from builder.values.request import Secret, SshAgent
+from tests.stages.builds import Bench, base, content, row
+
+pytestmark = pytest.mark.kernel
+
+
+def test_the_context_is_shown(bench: Bench, busybox: str) -> None:
+    """A bind shows the context as the ignore file leaves it, as root's, and keeps nothing in the layer."""
+    bench.file("d/f", "text", 0o640)
+    bench.file("d/hidden", "x")
+    bench.file(".dockerignore", "**/hidden\n")
+    image = bench.build(
+        f"FROM {busybox}\nRUN --mount=type=bind,source=d,target=/c stat -c '%a %u %g' /c/f; ls -A /c; cat /c/f\n"
+    )
+    assert bench.output == "640 0 0\nf\ntext"
+    assert len(image.layers) == 1
+
+
+def test_a_bind_is_read_only_unless_asked(bench: Bench, busybox: str) -> None:
+    """Writing needs rw, and is then forgotten; the host's files are never touched."""
+    path = bench.file("f", "text")
+    bench.fails(StepFailed, f"FROM {busybox}\nRUN --mount=type=bind,target=/c echo x > /c/f\n")
+    bench.build(f"FROM {busybox}\nRUN --mount=type=bind,target=/c,rw echo x > /c/f && cat /c/f\n")
+    assert bench.output == "x\n" and path.read_text() == "text"
+
+
+def test_a_bind_is_in_the_key(bench: Bench, busybox: str) -> None:
+    """The step runs again when what it was shown changed, and only then."""
+    bench.file("a", "1")
+    buildfile = f"FROM {busybox}\nRUN --mount=type=bind,source=a,target=/a cat /a\n"
+    bench.build(buildfile)
+    bench.file("b", "1")
+    bench.build(buildfile)
+    assert bench.cached
+    bench.file("a", "2")
+    bench.build(buildfile)
+    assert bench.output == "2"
+    bench.file("a", "2", 0o755)
+    bench.build(buildfile)
+    assert bench.started
+
+
+def test_owners_in_a_bound_stage_are_in_the_key(bench: Bench, busybox: str) -> None:
+    """Two images that differ by an owner alone are different things to see."""
+    seen = []
+    for uid in (1, 2):
+        layout = base(bench.room / f"base{uid}", [[row("f", "same", uid=uid)]])
+        contexts = (("other", layout),)
+        bench.build(f"FROM {busybox}\nRUN --mount=from=other,target=/o stat -c %u /o/f\n", build_contexts=contexts)
+        seen.append(bench.output)
+    assert seen == ["1\n", "2\n"]
+
+
+def test_a_missing_source(bench: Bench, busybox: str) -> None:
+    """It is named at the step's place, with the ignore file as a hint where that hides it."""
+    bench.file("f", "1")
+    bench.file(".dockerignore", "f\n")
+    for name in ("f", "nothing"):
+        error = bench.fails(ContextError, f"FROM {busybox}\nRUN true\nRUN --mount=source={name},target=/f true\n")
+        assert f'"/{name}" not found' in error.message and error.span is not None and error.span.first == 3
+        assert ("ignore file" in (error.hint or "")) is (name == "f")
+
+
+def test_a_bound_file_that_changes(bench: Bench, busybox: str) -> None:
+    """A file that changed after its digest went into the key is not shown to the step."""
+    path = bench.file("f", "first")
+
+    def exchange(event: Event) -> None:
+        if isinstance(event, StepStarted):
+            path.write_text("other")
+
+    bench.meanwhile = exchange
+    error = bench.fails(ContextError, f"FROM {busybox}\nRUN --mount=source=f,target=/f cat /f\n")
+    assert "changed while it was read" in error.message and bench.output == ""
+
+
+def test_a_stage_is_shown(bench: Bench, busybox: str) -> None:
+    """A bind from a stage shows its files through its own links, and leads nowhere else."""
+    stage = "RUN mkdir /real && echo in > /real/f && ln -s /real /link\n"
+    bench.build(f"FROM {busybox} AS s\n{stage}FROM {busybox}\nRUN --mount=from=s,source=/link,target=/m cat /m/f\n")
+    assert bench.output == "in\n"
+
+
+def test_a_cache_stays(bench: Bench, busybox: str) -> None:
+    """What a step writes to a cache is there for the next one with its id, in any build, and in no layer."""
+    for number in range(3):
+        mount = "--mount=type=cache,target=/root/cache,id=one"
+        image = bench.build(f"FROM {busybox}\nRUN {mount} echo {number} >> /root/cache/f; cat /root/cache/f\n")
+        assert len(image.layers) == 1
+    assert bench.output == "0\n1\n2\n"
+    bench.build(f"FROM {busybox}\nRUN --mount=type=cache,target=/root/cache ls -A /root/cache\n")
+    assert bench.output == ""
+
+
+def test_a_cache_has_owner_and_mode(bench: Bench, busybox: str) -> None:
+    """A new cache belongs to whom the mount says."""
+    mount = "--mount=type=cache,target=/c,uid=1000,gid=7,mode=0700"
+    bench.build(f"FROM {busybox}\nRUN {mount} stat -c '%u %g %a' /c\nUSER app\nRUN {mount} touch /c/mine && ls /c\n")
+    assert bench.output == "1000 7 700\nmine\n"
+
+
+@pytest.mark.parametrize("origin", ["stage", "directory"])
+def test_a_cache_starts_from_a_tree(bench: Bench, busybox: str, origin: str) -> None:
+    """A new cache starts as a copy of what `from` names; one that is there is left alone."""
+    other = bench.room / "other"
+    (other / "d").mkdir(parents=True)
+    (other / "d" / "f").write_text("seed\n")
+    stage = f"FROM {busybox} AS s\nRUN mkdir /d && echo seed > /d/f\n" if origin == "stage" else ""
+    contexts = () if origin == "stage" else (("s", str(other)),)
+    for number in range(2):
+        command = f"cat /c/f; echo {number} > /c/f"
+        run = f"RUN --mount=type=cache,target=/c,from=s,source=d {command}\n"
+        bench.build(f"{stage}FROM {busybox}\n{run}", build_contexts=contexts)
+        assert bench.output == ("seed\n" if number == 0 else "0\n")
+
+
+def test_the_seed_of_a_cache_is_in_the_key(bench: Bench, busybox: str) -> None:
+    """Another tree to start from is another step."""
+    for text in ("1", "2"):
+        layout = base(bench.room / f"base{text}", [[row("f", text)]])
+        mount = "--mount=type=cache,target=/c,from=other"
+        bench.build(f"FROM {busybox}\nRUN {mount} true\n", build_contexts=(("other", layout),))
+        assert bench.started
+
+
+def test_a_tmpfs(bench: Bench, busybox: str) -> None:
+    """It is empty, as large as was said, and forgotten."""
+    write = "dd if=/dev/zero of=/t/f bs=64K count=32 2>/dev/null || stat -c %s /t/f"
+    image = bench.build(f"FROM {busybox}\nRUN --mount=type=tmpfs,target=/t,size=1m ls -A /t; {write}\n")
+    assert bench.output == "1048576\n" and len(image.layers) == 1
+
+
+def test_a_secret(bench: Bench, busybox: str) -> None:
+    """It is a file in memory, a variable, or both; in no layer, no history, no key and nowhere in the store."""
+    mount = "--mount=type=secret,id=s,target=/s/f,env=S,mode=0440,uid=1000"
+    buildfile = f'FROM {busybox}\nRUN {mount} test "$(cat /s/f)" = "$S" && stat -c \'%a %u\' /s/f\n'
+    secret = b"s3cr3t-t3xt-" + b"x" * 20
+    image = bench.build(buildfile, secrets=(Secret("s", secret),))
+    assert bench.output == "440 1000\n" and len(image.layers) == 1
+    bench.build(buildfile, secrets=(Secret("s", b"another"),))
+    assert bench.cached
+    for path in bench.root.rglob("*"):
+        if path.is_file():
+            assert secret not in path.read_bytes(), path
+
+
+def test_a_secret_that_is_missing(bench: Bench, busybox: str) -> None:
+    """One that is required fails at its place and says how to give it; another is just not there."""
+    bench.build(f"FROM {busybox}\nRUN --mount=type=secret,id=s ls /run/secrets 2>/dev/null; echo over\n")
+    assert bench.output == "over\n"
+    error = bench.fails(ContextError, f"FROM {busybox}\nRUN --mount=type=secret,id=s,required true\n")
+    assert "--secret id=s,src=FILE" in (error.hint or "") and error.span is not None
+
+
+def test_an_agent(bench: Bench, busybox: str, tmp_path: Path) -> None:
+    """The agent's socket is at SSH_AUTH_SOCK and can be talked to; two agents have two places."""
+    agents = []
+    with socket.socket(socket.AF_UNIX) as one, socket.socket(socket.AF_UNIX) as two:
+        for number, server in enumerate((one, two)):
+            path = tmp_path / f"s{number}"
+            server.bind(str(path))
+            server.listen()
+            agents.append(SshAgent(("default", "other")[number], path))
+        mounts = "--mount=type=ssh --mount=type=ssh,id=other"
+        command = "test -S /run/buildkit/ssh_agent.0 && test -S $SSH_AUTH_SOCK && echo $SSH_AUTH_SOCK"
+        bench.build(f"FROM {busybox}\nRUN {mounts} {command}\n", ssh=tuple(agents))
+    assert bench.output == "/run/buildkit/ssh_agent.1\n"
+    error = bench.fails(ContextError, f"FROM {busybox}\nRUN --mount=type=ssh,required true\n")
+    assert "--ssh default=SOCKET" in (error.hint or "")
+
+
+def test_targets_leave_no_trace(bench: Bench, busybox: str) -> None:
+    """Mount points that were made for mounts, relative ones and nested ones too, are not in the layer."""
+    bench.file("f", "1")
+    mounts = "--mount=source=f,target=deep/in/f --mount=type=tmpfs,target=/w/deep/t --mount=type=cache,target=/new/c"
+    image = bench.build(f"FROM {busybox}\nWORKDIR /w\nRUN {mounts} cat deep/in/f > out; touch deep/t/x /new/c/x\n")
+    assert content(image, "/w/out") == "1"
+    assert [path for path in image.files if path.startswith(("w/", "new"))] == ["w/out"]
+
+
+def test_scratch_files_are_gone(bench: Bench, busybox: str) -> None:
+    """Copies of the context that were made for a mount do not stay in the store's working room."""
+    bench.file("f", "1")
+    bench.build(f"FROM {busybox}\nRUN --mount=target=/c true\n")
+    bench.fails(StepFailed, f"FROM {busybox}\nRUN --mount=target=/c false\n")
+    assert list((bench.root / "pybuild" / "tmp").rglob("*")) == []
