@@ -43,6 +43,16 @@ def is_alive(pid: int) -> bool:
         return False
 
 
+_strangers: set[int] = set()
+
+
+def forget_children() -> None:
+    """Leave the children that there are now (a registry that other tests share) out of what `children` gives."""
+    _strangers.clear()
+    _strangers.update(children())
+
+
 def children() -> list[int]:
-    """The children of this process."""
-    return [int(pid) for path in Path("/proc/self/task").glob("*/children") for pid in path.read_text().split()]
+    """The children of this process that came since `forget_children`."""
+    found = [int(pid) for path in Path("/proc/self/task").glob("*/children") for pid in path.read_text().split()]
+    return [pid for pid in found if pid not in _strangers]

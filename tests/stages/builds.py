@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from builder.errors import PybuildError
+from builder.kernel.namespace import decide, gather
 from builder.pipeline import BuildResult, build
 from builder.source import SourceText
 from builder.store import Store
 from builder.store.check import check
+from builder.values.digest import ChainId
 from builder.values.event import Event, Note, StepCached, StepOutput, StepStarted
 from builder.values.reference import Reference
 from builder.values.request import BuildRequest
@@ -124,3 +126,8 @@ def row(path: str, text: str | None = None, **more: Any) -> Row:
     if text is None:
         return {"path": path, "type": "dir", "mode": "0755", **more}
     return {"path": path, "type": "file", "mode": "0644", "content": text, **more}
+
+
+def snapshot(store: Store, chain: ChainId) -> Path | None:
+    """The snapshot of this stack as the ids of this user have it."""
+    return store.snapshots.within(decide(gather()).ids).find(chain)

@@ -10,7 +10,7 @@ from builder.errors import StoreError
 from builder.store import Store
 from builder.values.digest import DiffId, chain_of
 from builder.values.request import Compression
-from tests.stages.builds import Bench, content
+from tests.stages.builds import Bench, content, snapshot
 from tests.support.images import ReadImage
 
 
@@ -57,7 +57,7 @@ def test_a_run_becomes_a_layer_and_a_snapshot(bench: Bench, busybox: str) -> Non
     assert bench.output == "one\n"
     assert sorted(name for name, _, _ in image.layers[1]) == ["a", "etc", "etc/.wh.group"]
     with Store.open(bench.root) as store:
-        tree = store.snapshots.find(chain_of(tuple(DiffId.parse(one) for one in image.diff_ids)))
+        tree = snapshot(store, chain_of(tuple(DiffId.parse(one) for one in image.diff_ids)))
         assert tree is not None and (tree / "a").read_text() == "one\n"
     assert _left_in(bench.root) == []
 

@@ -11,7 +11,7 @@ from builder.store import Store
 from builder.values.digest import ChainId, DiffId
 from builder.values.event import Transfer
 from builder.values.stack import Stack
-from tests.stages.builds import Bench, base, content, row
+from tests.stages.builds import Bench, base, content, row, snapshot
 from tests.stages.test_layers import lying_layout
 from tests.support.tars import layer
 
@@ -50,7 +50,7 @@ def test_snapshots_that_went_away(bench: Bench, busybox: str) -> None:
     buildfile = f"FROM {busybox}\nRUN echo 1 > /a\nRUN echo 2 > /b\n"
     bench.build(buildfile)
     with Store.open(bench.root) as store:
-        middle = store.snapshots.find(_chains(bench)[1])
+        middle = snapshot(store, _chains(bench)[1])
         assert middle is not None
         store.snapshots.discard(middle)
     image = bench.build(buildfile + "RUN cat /a /b > /c\n")
@@ -80,7 +80,7 @@ def test_a_damaged_blob_of_a_run(bench: Bench, busybox: str) -> None:
     os.chmod(blob, 0o644)
     blob.write_bytes(bytes(reversed(blob.read_bytes())))
     with Store.open(bench.root) as store:
-        tree = store.snapshots.find(_chains(bench)[1])
+        tree = snapshot(store, _chains(bench)[1])
         assert tree is not None
         store.snapshots.discard(tree)
     with pytest.raises(Exception, match="was damaged"):
