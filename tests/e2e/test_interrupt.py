@@ -39,7 +39,7 @@ def processes_with(marker: str) -> list[int]:
 
 def mounts_of(store: Path) -> list[str]:
     """Mounts of the store's directories, in any mount namespace that we may look into."""
-    found = set()
+    found: set[str] = set()
     for path in Path("/proc").glob("[0-9]*/mountinfo"):
         try:
             found.update(line for line in path.read_text().splitlines() if str(store) in line)
