@@ -15,6 +15,7 @@ from builder.errors import PybuildError
 from builder.lang.checks import refusal
 from builder.lang.grammar import parse
 from builder.lang.syntax import foreign_frontend
+from builder.stages.bring import brought
 from builder.stages.check import GuessedImages, findings, findings_of_check, with_asked_checks
 from builder.stages.door import Door
 from builder.stages.export import assemble, publish
@@ -45,6 +46,11 @@ class BuildResult:
 def build(request: BuildRequest, store: Store, emit: Emit) -> BuildResult:
     """Build what was asked for. Raises a PybuildError of the kind that says what went wrong."""
     emit = _one_at_a_time(emit)
+    with brought(request, store, emit) as near:
+        return _build(near, store, emit)
+
+
+def _build(request: BuildRequest, store: Store, emit: Emit) -> BuildResult:
     buildfile = _read(request, emit)
     images = Images(store, request, emit)
     for name, _ in request.build_contexts:
@@ -88,6 +94,11 @@ def check(request: BuildRequest, store: Store, emit: Emit) -> tuple[CheckWarning
     Bases that cannot be had are told of and leave the rules about them without an answer. Raises a PybuildError for
     what cannot be built at all.
     """
+    with brought(request, store, emit) as near:
+        return _check(near, store, emit)
+
+
+def _check(request: BuildRequest, store: Store, emit: Emit) -> tuple[CheckWarning, ...]:
     buildfile = _read(request, emit)
     images = GuessedImages(store, request, emit)
     plan = survey(buildfile, request, images, lambda name: name in images.unknown)

@@ -14,6 +14,8 @@ from builder.commands.caller import Caller
 from builder.commands.options import BuildOptions
 from builder.errors import BuildfileError, ContextError, UsageError
 from builder.source import SourceText
+from builder.values.elsewhere import Elsewhere, StreamContext, UrlContext, source_of
+from builder.values.repository import Repository
 from builder.values.request import BuildRequest, Output, Secret, SshAgent
 
 STDIN_LIMIT_BYTES = 16 * 1024 * 1024
@@ -28,8 +30,10 @@ def request_of(options: BuildOptions, caller: Caller) -> BuildRequest:
     environment = caller.environment
     build_args = arguments.read_build_args(options.build_arg, environment)
     given = {name for name, _ in build_args}
+    elsewhere = _elsewhere(options, caller)
     return BuildRequest(
-        context=_context(options.context),
+        context=_context(options.context) if elsewhere is None else Path(options.context or ""),
+        elsewhere=elsewhere,
         buildfile=_buildfile(options.file, caller),
         tags=tuple(dict.fromkeys(arguments.read_tag(word) for word in options.tag)),
         build_args=build_args,
@@ -56,15 +60,11 @@ def _context(text: str | None) -> Path:
         raise UsageError("the build context is missing", hint=_CONTEXT_HINT)
     if not text:
         raise UsageError("the build context is an empty word", hint=_CONTEXT_HINT)
-    if text == "-":
-        raise UsageError(
-            "a context on standard input (-) is not supported",
-            hint="unpack the tar and name the directory; a Buildfile alone can come from there: pybuild -f - DIRECTORY",
-        )
     path = Path(text)
     if _URL.match(text) and not path.exists():
         raise UsageError(
-            f"a context from a URL ({text}) is not supported", hint="fetch it (git clone, curl) and name the directory"
+            f"a context from such a URL ({text}) is not supported",
+            hint="https://.../x.tar.gz and https://.../x.git#REF:DIRECTORY are; else fetch it and name the directory",
         )
     try:
         if path.is_dir():
@@ -77,6 +77,28 @@ def _context(text: str | None) -> Path:
     except (OSError, ValueError) as error:
         reason = f"cannot be looked at: {(error.strerror if isinstance(error, OSError) else None) or error}"
     raise ContextError(f"the build context {text} {reason}", hint=_CONTEXT_HINT)
+
+
+def _elsewhere(options: BuildOptions, caller: Caller) -> Elsewhere | None:
+    """Where a context comes from that is no directory: `-`, a git URL, an http URL. What exists as a path is one."""
+    text = options.context
+    if text == "-":
+        if options.file == "-":
+            raise UsageError(
+                "-f - and the context - both read standard input",
+                hint="a Buildfile alone is built with: pybuild - <FILE",
+            )
+        return StreamContext(caller.stdin.fileno())
+    if not text or not _URL.match(text) or Path(text).exists():
+        return None
+    return _source("the build context", text)
+
+
+def _source(what: str, text: str) -> Repository | UrlContext | None:
+    try:
+        return source_of(text)
+    except ValueError as error:
+        raise UsageError(f"{what} {text[:200]}: {error}", hint="a git URL is written URL#REF:DIRECTORY") from None
 
 
 def _buildfile(text: str | None, caller: Caller) -> Path | SourceText | None:
@@ -104,9 +126,13 @@ def _buildfile(text: str | None, caller: Caller) -> Path | SourceText | None:
 def _build_contexts(words: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
     contexts = arguments.read_build_contexts(words)
     for name, value in contexts:
-        if _URL.match(value) and not value.lower().startswith("file://"):
+        if (
+            _URL.match(value)
+            and not value.lower().startswith("file://")
+            and _source(f"--build-context {name}", value) is None
+        ):
             raise UsageError(
-                f"--build-context {name}: a context from a URL is not supported",
+                f"--build-context {name}: a context from such a URL is not supported",
                 hint="fetch it (git clone, curl) and name the directory",
             )
     return contexts

@@ -31,17 +31,24 @@ def read_buildfile(request: BuildRequest) -> SourceText:
         return request.buildfile
     if request.buildfile is not None:
         # A link that the caller names on the command line is followed; one found in the context stays in it.
-        return _read_text(Path(os.path.realpath(request.buildfile)), str(request.buildfile))
+        return _read_text(Path(os.path.realpath(request.buildfile)), _called(request, request.buildfile))
     with host_directory(request.context, "the build context"):
         pass
     for name in BUILDFILE_NAMES:
         path = request.context / name
         if os.path.lexists(path):
-            return _read_text(path, str(path))
+            return _read_text(path, _called(request, path))
     raise ContextError(
         f"no Buildfile in {request.context}",
         hint=f"name it {', '.join(BUILDFILE_NAMES[:-1])} or {BUILDFILE_NAMES[-1]}, or point to it with -f",
     )
+
+
+def _called(request: BuildRequest, path: Path) -> str:
+    """What people call a file: where it came from, if the directory that it is in now is one of ours."""
+    if request.context_name and path.is_relative_to(request.context):
+        return f"{request.context_name}:{path.relative_to(request.context)}"
+    return str(path)
 
 
 def _read_text(path: Path, name: str) -> SourceText:
@@ -86,7 +93,7 @@ def read_ignore_rules(request: BuildRequest) -> IgnoreRules:
     for path in candidates:
         text = _ignore_text(path)
         if text is not None:
-            return IgnoreRules.parse(text, str(path))
+            return IgnoreRules.parse(text, _called(request, path))
     return IgnoreRules.parse("", "")
 
 

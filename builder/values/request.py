@@ -8,6 +8,7 @@ from pathlib import Path
 
 from builder.source import SourceText
 from builder.values.crossing import NetworkMode
+from builder.values.elsewhere import Elsewhere
 from builder.values.platform import Platform
 from builder.values.reference import Reference
 
@@ -64,7 +65,8 @@ class Ulimit:
 class BuildRequest:
     """Everything a build depends on besides files, store and registries.
 
-    `buildfile` is a path, a text already read (`-f -`), or None to look for the usual names in the context.
+    `buildfile` is a path, a text already read (`-f -`), or None to look for the usual names in the context. Where the
+    context is `elsewhere`, `context` is only what it is called until it has been fetched, and `buildfile` lies in it.
     """
 
     context: Path
@@ -87,3 +89,5 @@ class BuildRequest:
     memory_bytes: int = 0
     proxies: tuple[tuple[str, str], ...] = ()  # HTTP_PROXY and its kind, as ARGs that are in no key and no history
     compression: Compression = Compression.GZIP
+    elsewhere: Elsewhere | None = None
+    context_name: str = ""  # what people call a context that was fetched

@@ -14,7 +14,9 @@ from builder.commands.request import STDIN_LIMIT_BYTES, request_of
 from builder.errors import BuildfileError, ContextError, PybuildError, UsageError
 from builder.source import SourceText
 from builder.values.crossing import NetworkMode
+from builder.values.elsewhere import Elsewhere, StreamContext, UrlContext
 from builder.values.platform import Platform
+from builder.values.repository import Repository
 from builder.values.request import BuildRequest, Output
 from tests.commands.callers import caller
 from tests.report import terminal
@@ -101,14 +103,45 @@ def test_no_buildfile_on_standard_input(tmp_path: Path, data: bytes) -> None:
 
 
 @pytest.mark.parametrize(
+    ("context", "elsewhere"),
+    [
+        ("https://example.org/x.git#main:d", Repository("https://example.org/x.git", "main", "d")),
+        ("git@example.org:x.git", Repository("git@example.org:x.git")),
+        ("github.com/a/b", Repository("https://github.com/a/b.git")),
+        ("https://example.org/x.tar.gz", UrlContext("https://example.org/x.tar.gz")),
+    ],
+)
+def test_contexts_elsewhere(context: str, elsewhere: Elsewhere) -> None:
+    """URLs are contexts; what they are called is kept."""
+    request = request_of(BuildOptions(context=context), caller())
+    assert (request.elsewhere, request.context) == (elsewhere, Path(context))
+
+
+def test_context_on_standard_input(tmp_path: Path) -> None:
+    """`-` is standard input, which is not read yet; a Buildfile cannot come from there as well."""
+    (tmp_path / "stdin").write_bytes(b"x")
+    with open(tmp_path / "stdin", "rb") as stdin:
+        who = dataclasses.replace(caller(), stdin=stdin)
+        assert request_of(BuildOptions(context="-"), who).elsewhere == StreamContext(stdin.fileno())
+        assert stdin.read() == b"x"
+        with pytest.raises(UsageError, match="both"):
+            request_of(BuildOptions(context="-", file="-"), who)
+
+
+def test_a_directory_of_that_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A directory that is there is the context, whatever it is called."""
+    (tmp_path / "github.com" / "a" / "b").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    assert request_of(BuildOptions(context="github.com/a/b"), caller()).elsewhere is None
+
+
+@pytest.mark.parametrize(
     ("context", "kind", "words"),
     [
         (None, UsageError, "context is missing"),
         ("", UsageError, "empty"),
-        ("-", UsageError, "standard input"),
-        ("https://example.org/x.git#main", UsageError, "URL"),
-        ("git@example.org:x.git", UsageError, "URL"),
-        ("github.com/a/b", UsageError, "URL"),
+        ("ftp://example.org/x.tar", UsageError, "URL"),
+        ("https://example.org/x.git#--upload-pack=x", UsageError, "branch"),
         ("/nonexistent", ContextError, "does not exist"),
         ("/dev/null", ContextError, "is not a directory"),
         ("a\0b", ContextError, "cannot be looked at|does not exist"),
@@ -127,7 +160,8 @@ def test_contexts_that_cannot_be(context: str | None, kind: type[PybuildError], 
     [
         ({"file": ""}, "-f/--file"),
         ({"target": " "}, "--target"),
-        ({"build_context": ("x=https://example.org/x",)}, "--build-context x"),
+        ({"build_context": ("x=ftp://example.org/x",)}, "--build-context x"),
+        ({"build_context": ("x=https://example.org/x.git?evil=1",)}, "--build-context x"),
         ({"output": ("type=oci,dest=-", "type=oci,dest=-")}, "share standard output"),
         ({"output": ("type=oci,dest=-",), "quiet": True}, "-q/--quiet"),
     ],
