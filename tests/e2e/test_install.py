@@ -6,7 +6,6 @@ import shutil
 import subprocess
 import sysconfig
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,29 +16,24 @@ SYSTEM_PYTHON = Path("/usr/bin/python3")
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, built from a copy of the sources: building writes into them."""
-    room = tmp_path_factory.mktemp("wheel")
-    source = room / "source"
-    source.mkdir()
-    shutil.copytree(REPOSITORY / "builder", source / "builder", ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(REPOSITORY / name, source)
-    run(SYSTEM_PYTHON, "-m", "venv", room / "tools")
-    run(room / "tools/bin/pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", room, source)
-    (built,) = room.glob("*.whl")
-    return built
-
-
-@pytest.fixture(scope="module")
-def environment(tmp_path_factory: pytest.TempPathFactory, wheel: Path) -> Iterator[Path]:
-    """A fresh environment with the wheel; what it depends on is lent by the one that runs the tests."""
-    room = tmp_path_factory.mktemp("venv")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fresh environment with the wheel in it; what it depends on is lent by the one that runs the tests."""
+    room = tmp_path_factory.mktemp("environment")
     run(SYSTEM_PYTHON, "-m", "venv", room)
-    run(room / "bin/pip", "install", "--quiet", "--no-deps", "--no-index", wheel)
+    run(room / "bin/pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", room, source_in(room / "source"))
+    run(room / "bin/pip", "install", "--quiet", "--no-deps", "--no-index", *room.glob("*.whl"))
     (packages,) = room.glob("lib/python3*/site-packages")
     (packages / "lent.pth").write_text(sysconfig.get_path("purelib") + "\n")
-    yield room
+    return room
+
+
+def source_in(directory: Path) -> Path:
+    """A copy of what makes the package: building writes beside it."""
+    directory.mkdir()
+    shutil.copytree(REPOSITORY / "builder", directory / "builder", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(REPOSITORY / name, directory)
+    return directory
 
 
 def run(*words: str | Path, cwd: Path = Path("/")) -> str:
@@ -48,8 +42,9 @@ def run(*words: str | Path, cwd: Path = Path("/")) -> str:
     return done.stdout
 
 
-def test_the_wheel_is_whole(wheel: Path) -> None:
+def test_the_wheel_is_whole(environment: Path) -> None:
     """Every module and the mark of a typed package are in it, and nothing else of the repository."""
+    (wheel,) = environment.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
     modules = {str(path.relative_to(REPOSITORY)) for path in (REPOSITORY / "builder").rglob("*.py")}
