@@ -54,7 +54,8 @@ _COLUMN = 35
 _EXAMPLE = "pybuild -f Buildfile -t app:1 ."
 _FOOT = (
     "CONTEXT is a directory, - (a tar or a Buildfile on standard input), or the URL of a git repository or a tar. "
-    "Without -f its Buildfile is Buildfile, Containerfile or Dockerfile, the first that is there. Options marked * can be given several times."
+    "Without -f its Buildfile is Buildfile, Containerfile or Dockerfile, the first that is "
+    "there. Options marked * can be given several times."
 )
 
 

@@ -134,7 +134,11 @@ class _Carrier:
 
     def _fetched(self, url: str) -> Path:
         into = self.store.blobs.temporary()
-        fetch_url(url, into, None, Web(dict(self.request.proxies)))
+        try:
+            fetch_url(url, into, None, Web(dict(self.request.proxies)))
+        except ContextError as error:
+            message = error.message.replace("ADD cannot fetch", "cannot fetch the context", 1)
+            raise ContextError(message, hint=error.hint) from error
         return into
 
     def _spooled(self, descriptor: int) -> Path:

@@ -135,7 +135,7 @@ class TestUrl:
         (tmp_path / "served/text").write_text("FROM scratch\nLABEL a=b\n")
         assert content(build_from(bench, source_of(f"{web}/c.tgz")), "/f") == "x"
         assert build_from(bench, source_of(f"{web}/text")).config["config"]["Labels"] == {"a": "b"}
-        with pytest.raises(ContextError):
+        with pytest.raises(ContextError, match="the context"):
             build_from(bench, source_of(f"{web}/nowhere"))
 
     def test_named(self, bench: Bench, web: str, tmp_path: Path) -> None:

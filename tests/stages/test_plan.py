@@ -281,3 +281,11 @@ def test_blank_names_are_refused(line: str) -> None:
 def test_what_is_left_for_a_target_based_on_this_one() -> None:
     """ARGs with a value go on to a target that starts from this one, those without do not."""
     assert planned("ARG A=1\nARG B\nENV C=2").args == (("A", "1"),)
+
+
+def test_values_that_grow_are_stopped() -> None:
+    """Values that are made of values cost no more than a few megabytes, however many lines there are."""
+    lines = "\n".join(f"ENV B{number}=$A" for number in range(100))
+    assert "expand to more than" in refused(BuildfileError, f"ENV A={'x' * 900_000}\n{lines}").message
+    doubled = "\n".join(f"ENV A{number + 1}=$A{number}$A{number}" for number in range(60))
+    assert "expand to more than" in refused(BuildfileError, f"ENV A0=xxxxxxxx\n{doubled}").message
