@@ -315,7 +315,7 @@ def _command(end: Channel) -> list[str]:
     home = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     places = [place for place in sys.path if os.path.isabs(place)]
     if home not in places:
-        places.append(home)
+        places.insert(0, home)  # we came from the current directory; another version may be installed
     return [sys.executable, "-I", "-S", "-X", "utf8", "-c", _BOOT, str(end.fileno()), *places]
 
 
