@@ -1,9 +1,9 @@
 """The system call filter of a step: the lists of `seccomp_calls` compiled to BPF. Pure; `syscalls` installs it.
 
 The program first looks at the architecture of the call, then searches the number in a tree of ranges with one answer
-each. Two other ways into the kernel exist on amd64, and both are closed: x32 calls (bit 30 of the number) and those
-of i386 (`int 0x80`, 32-bit programs), because i386's socketcall(2) keeps its arguments in memory, where a filter cannot
-look, and would give AF_ALG and AF_VSOCK away. On arm64 the same holds for 32-bit arm. They answer ENOSYS.
+each. Two other ways into the kernel exist on amd64: the calls of i386 (`int 0x80`, 32-bit programs) have a tree of
+their own, by the same lists and those of `seccomp_i386`; x32 calls (bit 30 of the number) answer ENOSYS, as do all
+calls of 32-bit arm on arm64.
 Sources: seccomp(2), Documentation/userspace-api/seccomp_filter.rst, linux/filter.h, linux/audit.h.
 """
 
@@ -17,12 +17,14 @@ from dataclasses import dataclass
 
 from builder.kernel.constants import SECCOMP_RET_ALLOW, SECCOMP_RET_ERRNO
 from builder.kernel.seccomp_calls import ALLOWED, CLONE_NEW_ANY, PERSONALITIES, REFUSED, REFUSED_FAMILIES
+from builder.kernel.seccomp_i386 import I386_ALLOWED, I386_REFUSED, i386_numbers
 from builder.kernel.seccomp_numbers import numbers_of
 
 Program = tuple[bytes, ...]
 """Instructions, each a struct sock_filter of 8 bytes. Every program ends in a return on all its paths."""
 
 _ARCHITECTURES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}  # AUDIT_ARCH_* of linux/audit.h
+_I386 = 0x40000003  # AUDIT_ARCH_I386
 _X32_BIT = 0x40000000
 
 # linux/filter.h: class, size and mode; jump, condition and operand
@@ -92,10 +94,10 @@ class Range:
 
 
 def answers(numbers: dict[str, int]) -> dict[int, Program]:
-    """What each call of a table answers."""
+    """What each call of a table answers. Only i386's table has the names that are in i386's lists."""
     special = {"clone": _clone(), "socket": _socket(), "personality": _personality()}
-    found = {numbers[name]: ALLOW for name in ALLOWED if name in numbers}
-    found |= {numbers[name]: REFUSE for name in REFUSED if name in numbers}
+    found = {numbers[name]: ALLOW for name in (*ALLOWED, *I386_ALLOWED) if name in numbers}
+    found |= {numbers[name]: REFUSE for name in (*REFUSED, *I386_REFUSED) if name in numbers}
     return found | {numbers[name]: program for name, program in special.items()}
 
 
@@ -117,11 +119,17 @@ def search(parts: Sequence[Range]) -> Program:
     return branch(_JUMP_IF_AT_LEAST, parts[middle].first, search(parts[middle:]), search(parts[:middle]))
 
 
+def _calls(numbers: dict[str, int]) -> Program:
+    """From the number of a call to its answer."""
+    return (_statement(_LOAD_WORD, _NUMBER_AT), *search(ranges(answers(numbers))))
+
+
 @functools.cache
 def step_filter(machine: str) -> bytes:
     """The filter for steps on a machine, by its name in uname(2). Raises KeyError for a machine that we do not know."""
-    calls = (_statement(_LOAD_WORD, _NUMBER_AT), *search(ranges(answers(numbers_of(machine)))))
+    calls, others = _calls(numbers_of(machine)), UNKNOWN
     if machine == "x86_64":
         calls = (calls[0], *branch(_JUMP_IF_AT_LEAST, _X32_BIT, UNKNOWN, calls[1:]))
-    checked = branch(_JUMP_IF_EQUAL, _ARCHITECTURES[machine], calls, UNKNOWN)
+        others = branch(_JUMP_IF_EQUAL, _I386, _calls(i386_numbers()), UNKNOWN)
+    checked = branch(_JUMP_IF_EQUAL, _ARCHITECTURES[machine], calls, others)
     return b"".join((_statement(_LOAD_WORD, _ARCHITECTURE_AT), *checked))

@@ -2,7 +2,7 @@
 
 The allow list is that of Docker's default profile (moby/profiles, seccomp/default_linux.go, 2025): what it allows
 without a condition or on kernels since 4.8, `chroot`, which it allows with CAP_SYS_CHROOT, and what it allows on amd64
-alone; calls that only 32-bit machines have are left out. Where that profile would open a call because of a capability,
+alone; calls that only i386 has are in `seccomp_i386`. Where that profile would open a call because of a capability,
 the capability is one that no step has. A call in neither list answers ENOSYS, as on a kernel that lacks it, so that
 programs fall back to an older one.
 """
@@ -20,13 +20,13 @@ from builder.kernel.constants import (
 )
 
 
-def _names(text: str) -> tuple[str, ...]:
+def names_of(text: str) -> tuple[str, ...]:
     """The names of a block; a line that begins with # says what the names after it are for."""
     lines = (line.strip() for line in text.splitlines())
     return tuple(name for line in lines if not line.startswith("#") for name in line.split())
 
 
-ALLOWED = _names("""
+ALLOWED = names_of("""
     # open, name and look up files
     access chdir chroot creat faccessat faccessat2 fchdir fstat fstatfs getcwd getdents getdents64 link linkat
     listmount lstat mkdir mkdirat mknod mknodat name_to_handle_at newfstatat open openat openat2 readlink
@@ -78,7 +78,7 @@ ALLOWED = _names("""
 """)
 """Calls that go through whatever their arguments are."""
 
-REFUSED = _names("""
+REFUSED = names_of("""
     # mounts and namespaces: the ways out of a sandbox
     fsconfig fsmount fsopen fspick mount mount_setattr move_mount open_by_handle_at open_tree open_tree_attr
     pivot_root setns umount2 unshare

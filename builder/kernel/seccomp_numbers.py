@@ -1,5 +1,6 @@
-"""Numbers of the system calls by name, for each machine that we know. Only data; `seccomp` reads it.
+"""Numbers of the system calls by name, for each machine that we know (those of i386: `seccomp_i386`).
 
+Only data; `seccomp` reads it.
 Sources: arch/x86/entry/syscalls/syscall_64.tbl and scripts/syscall.tbl (arm64) of Linux 6.17. A table is parsed
 when it is asked for, which costs less than importing it as a dictionary of every machine.
 """
@@ -9,7 +10,12 @@ from __future__ import annotations
 
 def numbers_of(machine: str) -> dict[str, int]:
     """The table of a machine as uname(2) names it. Raises KeyError for one that we have no table of."""
-    words = _TABLES[machine].split()
+    return parsed(_TABLES[machine])
+
+
+def parsed(table: str) -> dict[str, int]:
+    """Numbers by name from a text of both in turn. Raises ValueError for another text."""
+    words = table.split()
     return dict(zip(words[::2], map(int, words[1::2]), strict=True))
 
 
