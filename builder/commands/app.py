@@ -37,12 +37,22 @@ class _DefaultGroup(click.Group):
     """A group in which a line that names no command is a build."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        args = root_after_command(args)
         if not args or args[0] not in (*NAMES, "-h", "--help", "--version"):
             args = ["build", *args]
         return super().parse_args(ctx, args)
 
     def get_help(self, ctx: click.Context) -> str:  # noqa: ARG002 - click's signature
         return _build_help()
+
+
+def root_after_command(words: list[str]) -> list[str]:
+    """The words with a --root that stands before a command's name put behind it, where each command knows it."""
+    count = 2 if words[:1] == ["--root"] else int(bool(words) and words[0].startswith("--root="))
+    if not count or words[count : count + 1] == [] or words[count] not in NAMES:
+        return words
+    behind = count + (2 if words[count] == "store" else 1)
+    return [*words[count:behind], *words[:count], *words[behind:]]
 
 
 class _BuildCommand(click.Command):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from builder.commands.app import NAMES, app, plain_flags, run
+from builder.commands.app import NAMES, app, plain_flags, root_after_command, run
 from builder.errors import ContextError, PybuildError, UsageError
 from tests.commands.built import make_context
 from tests.commands.callers import caller, remarked
@@ -109,3 +109,20 @@ def test_words_of_a_command_are_not_options() -> None:
     with pytest.raises(PybuildError) as caught:
         run(["unshare", "/nonexistent-command", "--push", "-x"], caller())
     assert "--push" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("--root S images", "images --root S"),
+        ("--root=S inspect app:1", "inspect --root=S app:1"),
+        ("--root S unshare ls -l", "unshare --root S ls -l"),
+        ("--root S store check", "store check --root S"),
+        ("--root S .", "--root S ."),
+        ("--root S", "--root S"),
+        ("images --root S", "images --root S"),
+    ],
+)
+def test_root_may_stand_before_a_command(words: str, expected: str) -> None:
+    """`pybuild --root S images` says the same as `pybuild images --root S`."""
+    assert root_after_command(words.split()) == expected.split()
