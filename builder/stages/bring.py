@@ -133,6 +133,8 @@ class _Carrier:
         return directory, SourceText(name, decode_buildfile(data, name))
 
     def _fetched(self, url: str) -> Path:
+        from builder.oci.fetch import Web, fetch_url  # TLS and HTTP: not for builds of a directory to load
+
         into = self.store.blobs.temporary()
         try:
             fetch_url(url, into, None, Web(dict(self.request.proxies)))
