@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from builder.errors import ContextError, ImageError, UsageError
-from builder.oci.fetch import Web, fetch_url
 from builder.source import SourceText
 from builder.stages.gather import TEXT_LIMIT_BYTES, decode_buildfile
 from builder.stages.repositories import check_out, commit_of
