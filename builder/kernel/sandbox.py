@@ -5,6 +5,7 @@
       │  stage: trees, files, caches on a tmpfs               │
       │  root: overlay │ fuse-overlayfs │ copy                │
       │  /dev, hosts, resolv.conf, the step's mounts          │
+      │  a relay for each ssh agent, a process outside        │
       │  clone(mount, pid, ipc, uts, cgroup, net?) ─────────► │ /proc, /sys and their covers; pivot_root
       │                                                       │ ids, capabilities, limits, filter
       │ ◄───────── report: closed by exec, or an error ────── │ exec
@@ -29,7 +30,7 @@ from types import TracebackType
 from typing import NoReturn
 
 from builder.errors import BY_NAME, ImageError, MachineError, PybuildError
-from builder.kernel import devices, mounts, network, privileges, program, rootfs, stepmounts, syscalls
+from builder.kernel import devices, mounts, network, privileges, program, relay, rootfs, stepmounts, syscalls
 from builder.kernel.beneath import mount_id
 from builder.kernel.constants import (
     CLONE_NEWCGROUP,
@@ -81,6 +82,10 @@ class _Room:
     trees: list[tuple[tuple[Tree, stepmounts.Sharing], str]]
 
     def run(self, fds: list[int]) -> int:
+        with relay.serving(stepmounts.doors_of(self.step, self.stage)):
+            return self._run(fds)
+
+    def _run(self, fds: list[int]) -> int:
         staged = stepmounts.stage_all(self.step, fds, self.stage, self._stack_tree)
         layers = rootfs.Layers(self.step.root.lowers, self.step.upper, self.step.work)
         root = rootfs.assemble(self.root_kind, layers, self.stage, stepmounts.targets_of(staged), self.copying)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import socket
 import stat
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from builder.kernel.constants import MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_
 from builder.kernel.devices import device_operations
 from builder.kernel.mounts import INERT, Bind, BindWithin, MountOp, Scratch, open_within, owned
 from builder.kernel.points import Target
+from builder.kernel.relay import BACKLOG, Door
 from builder.kernel.rootfs import Stage
 from builder.kernel.seeds import new_directory
 from builder.values.crossing import (
@@ -70,8 +72,17 @@ def stage_all(step: StepSpec, fds: Sequence[int], stage: Stage, stack_tree: Stac
     ]
     for number, mount in enumerate(step.mounts):
         _check_target(mount.target)
-        staged.append(_stage(mount, fds, stage.file(f"mount-{number}"), stack_tree))
+        staged.append(_stage(mount, fds, stage.file(_file_of(number)), stack_tree))
     return tuple(sorted(staged, key=lambda one: _depth(one.target)))
+
+
+def doors_of(step: StepSpec, stage: Stage) -> tuple[Door, ...]:
+    """The sockets that the step's socket mounts will show, listening, each with the agent's that it leads to.
+
+    Raises ContextError for an agent that cannot be used, MachineError for an owner that cannot be, OSError.
+    """
+    sockets = [(number, mount) for number, mount in enumerate(step.mounts) if isinstance(mount, SocketMount)]
+    return tuple(_open_door(mount, stage.file(_file_of(number))) for number, mount in sockets)
 
 
 def targets_of(staged: Sequence[Staged]) -> tuple[Target, ...]:
@@ -82,6 +93,10 @@ def targets_of(staged: Sequence[Staged]) -> tuple[Target, ...]:
 def outer_operations(staged: Sequence[Staged], *, tty_group: bool) -> tuple[MountOp, ...]:
     """What is mounted in the root before the step's pid 1 exists: /dev, then the rest from the outside in."""
     return (*device_operations(tty_group=tty_group), *(one.operation for one in staged))
+
+
+def _file_of(number: int) -> str:
+    return f"mount-{number}"
 
 
 def _depth(path: str) -> int:
@@ -116,7 +131,7 @@ def _stage(mount: StepMount, fds: Sequence[int], place: str, stack_tree: StackTr
         case FileMount():
             return _stage_file(mount, fds, place)
         case SocketMount():
-            return _stage_socket(mount)
+            return Staged(Bind(place, mount.target, False, INERT), False)  # made by doors_of
     assert_never(mount)
 
 
@@ -145,25 +160,29 @@ def _stage_file(mount: FileMount, fds: Sequence[int], place: str) -> Staged:
     """The content stays executable where its mode says so: a here-document with `#!` is run as a program."""
     with open(os.dup(fds[mount.fd]), "rb") as source:
         _write(place, source.read(), mount.mode)
-    try:
-        os.chown(place, mount.uid, mount.gid)
-    except OSError as error:
-        _explain_owner(error, mount.uid, mount.gid)
-        raise
+    _give(place, mount.uid, mount.gid)
     os.chmod(place, mount.mode)
     attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | (0 if mount.mode & 0o111 else MOUNT_ATTR_NOEXEC)
     return Staged(Bind(place, mount.target, False, attributes, read_only=True), False)
 
 
-def _stage_socket(mount: SocketMount) -> Staged:
+def _open_door(mount: SocketMount, place: str) -> Door:
+    """A socket of our own with the wanted owner and mode: the host's has its user's, and is not ours to change."""
     try:
-        source = os.path.realpath(mount.source, strict=True)
-        is_socket = stat.S_ISSOCK(os.lstat(source).st_mode)
+        agent = os.open(mount.source, os.O_PATH | os.O_CLOEXEC)
     except OSError as error:
         raise ContextError(f"the socket {mount.source} cannot be used: {error.strerror}") from error
-    if not is_socket:
+    if not stat.S_ISSOCK(os.fstat(agent).st_mode):
+        os.close(agent)
         raise ContextError(f"{mount.source} is not a socket")
-    return Staged(Bind(source, mount.target, False, INERT), False)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    with owned(os.open(os.path.dirname(place), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)) as directory:
+        # By a descriptor: an address has room for 107 bytes (unix(7)), and the store may lie deep.
+        listener.bind(f"/proc/self/fd/{directory}/{os.path.basename(place)}")
+    _give(place, mount.uid, mount.gid)
+    os.chmod(place, mount.mode)
+    listener.listen(BACKLOG)
+    return Door(listener, agent)
 
 
 def _write(path: str, content: bytes, mode: int) -> None:
@@ -171,6 +190,14 @@ def _write(path: str, content: bytes, mode: int) -> None:
     with open(fd, "wb") as file:
         file.write(content)
     os.chmod(path, mode)
+
+
+def _give(place: str, uid: int, gid: int) -> None:
+    try:
+        os.chown(place, uid, gid)
+    except OSError as error:
+        _explain_owner(error, uid, gid)
+        raise
 
 
 def _explain_owner(error: OSError, uid: int, gid: int) -> None:

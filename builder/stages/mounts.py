@@ -133,6 +133,8 @@ def mounted(step: RunStep, built: Mapping[int, Stack], scratch: Path, hands: Han
         for number, plan in enumerate(step.mounts):
             room = scratch / f"mount{number}"
             _prepare(plan, step, (built, room), found, (stack, hands))
+        for number, request in enumerate(_agents_of(step)):
+            _ssh(number, request, step, found, hands)
         yield found
 
 
@@ -154,7 +156,7 @@ def _prepare(
         case SecretRequest():
             _secret(request, step, found, hands)
         case SshRequest():
-            _ssh(request, step, found, hands)
+            pass  # these have numbers of their own
         case _:
             assert_never(request)
 
@@ -269,17 +271,21 @@ def _secret(request: SecretRequest, step: RunStep, found: Mounted, hands: Hands)
         found.mounts.append(FileMount(number, target, request.mode, request.uid, request.gid))
 
 
-def _ssh(request: SshRequest, step: RunStep, found: Mounted, hands: Hands) -> None:
+def _agents_of(step: RunStep) -> list[SshRequest]:
+    return [plan.request for plan in step.mounts if isinstance(plan.request, SshRequest)]
+
+
+def _ssh(number: int, request: SshRequest, step: RunStep, found: Mounted, hands: Hands) -> None:
+    """As in BuildKit the first one is SSH_AUTH_SOCK, whether it was given or not, unless the step has its own."""
+    target = _target(request.target or f"/run/buildkit/ssh_agent.{number}", step)
+    if number == 0 and "SSH_AUTH_SOCK" not in dict(step.env):
+        found.env.append(("SSH_AUTH_SOCK", target))
     agent = next((agent for agent in hands.request.ssh if agent.id == request.id), None)
-    if agent is None:
-        if request.required:
-            raise ContextError(
-                f"the ssh agent {request.id!r} is required and was not given",
-                span=step.span,
-                hint=f"give it with --ssh {request.id}=SOCKET",
-            )
-        return
-    count = sum(isinstance(mount, SocketMount) for mount in found.mounts)
-    target = _target(request.target or f"/run/buildkit/ssh_agent.{count}", step)
-    found.mounts.append(SocketMount(str(agent.socket), target, request.mode, request.uid, request.gid))
-    found.env.append(("SSH_AUTH_SOCK", target))
+    if agent is not None:
+        found.mounts.append(SocketMount(str(agent.socket), target, request.mode, request.uid, request.gid))
+    elif request.required:
+        raise ContextError(
+            f"the ssh agent {request.id!r} is required and was not given",
+            span=step.span,
+            hint=f"give it with --ssh {request.id}=SOCKET",
+        )

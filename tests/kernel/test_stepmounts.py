@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
-import socket
-import stat
+import shutil
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,7 @@ from builder.kernel.constants import MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_
 from builder.kernel.mounts import INERT, Bind, BindWithin, Scratch
 from builder.kernel.points import Target
 from builder.kernel.rootfs import Stage
-from builder.kernel.stepmounts import Staged, stage_all, targets_of
+from builder.kernel.stepmounts import Staged, doors_of, stage_all, targets_of
 from builder.values.crossing import (
     CacheMount,
     FileMount,
@@ -25,7 +25,17 @@ from builder.values.crossing import (
     Tree,
     TreeMount,
 )
-from tests.kernel.bench import Bench
+from tests.kernel.agents import agent
+from tests.kernel.bench import Bench, compiled
+
+
+@pytest.fixture(scope="module")
+def talking(room: Bench) -> Bench:
+    """A bench whose image has the program `talk`."""
+    program = room.image / "bin" / "talk"
+    if not program.exists():
+        shutil.copy(compiled(room.base, "talk"), program)
+    return room
 
 
 def _memory(content: bytes) -> int:
@@ -104,7 +114,12 @@ class TestAsData:
         """A file is not an agent's socket."""
         (tmp_path / "file").write_text("")
         with pytest.raises(ContextError, match="is not a socket"):
-            stage_all(_step(SocketMount(str(tmp_path / "file"), "/ssh")), [], _stage(tmp_path), lambda *_: "")
+            doors_of(_step(SocketMount(str(tmp_path / "file"), "/ssh")), _stage(tmp_path))
+
+    def test_missing_socket(self, tmp_path: Path) -> None:
+        """An agent's socket that is not there is named."""
+        with pytest.raises(ContextError, match="/no/agent cannot be used"):
+            doors_of(_step(SocketMount("/no/agent", "/ssh")), _stage(tmp_path))
 
     def test_depth(self) -> None:
         """Depth counts names, not slashes."""
@@ -292,12 +307,53 @@ class TestOthers:
         outcome = room.run("/dev/pipes/EOF", "x", fds=(fd,), mounts=(FileMount(1, "/dev/pipes/EOF", 0o755),))
         assert outcome.output == "ran /dev/pipes/EOF\n"
 
-    def test_socket(self, room: Bench) -> None:
-        """A socket of the host can be connected to in the step."""
-        path = room.base / "agent"
-        with socket.socket(socket.AF_UNIX) as listener:
-            listener.bind(str(path))
-            listener.listen()
-            outcome = room.run("test -S /run/agent && echo there", mounts=(SocketMount(str(path), "/run/agent"),))
-        assert (outcome.output, outcome.changed) == ("there\n", [])
-        assert stat.S_ISSOCK(path.stat().st_mode)
+    def test_agent(self, talking: Bench, tmp_path: Path) -> None:
+        """An agent of the host answers a step that runs as another user, by a socket with the wanted owner and mode."""
+        script = "stat -c '%a %u:%g %F' /run/agent; talk /run/agent hello"
+        with agent(tmp_path / "agent", lambda words: b"heard " + words) as path:
+            mount = SocketMount(str(path), "/run/agent", 0o640, 1000, 1001)
+            outcome = talking.run(script, mounts=(mount,), uid=1000, gid=1000, groups=(1000,))
+            assert outcome.lines() == ["640 1000:1001 socket", "heard hello"]
+            assert (outcome.status, outcome.changed) == (0, [])
+            mode = path.stat()
+        assert (mode.st_uid, mode.st_gid) == (os.getuid(), os.getgid())
+
+    def test_agent_of_root(self, talking: Bench, tmp_path: Path) -> None:
+        """Unless more is asked for, the socket is root's alone."""
+        with agent(tmp_path / "agent", lambda words: b"heard " + words) as path:
+            mounts = (SocketMount(str(path), "/run/agent"),)
+            ours = talking.run("stat -c '%a %u:%g' /run/agent; talk /run/agent hello", mounts=mounts)
+            other = talking.run("talk /run/agent hello", mounts=mounts, uid=1000, gid=1000)
+        assert ours.lines() == ["600 0:0", "heard hello"]
+        assert (other.status, other.output) == (errno.EACCES, "")
+
+    def test_agents(self, talking: Bench, tmp_path: Path) -> None:
+        """Two agents stay apart, many connections run at once, and big answers come whole."""
+        script = (
+            "for n in 1 2 3 4 5 6 7 8; do talk /run/a $n > /tmp/a$n & talk /run/b $n > /tmp/b$n & done; wait; "
+            "cd /tmp; for n in 1 2 3 4 5 6 7 8; do wc -c < a$n; head -c 2 a$n; wc -c < b$n; head -c 2 b$n; done"
+        )
+        big = 1 << 20
+        with (
+            agent(tmp_path / "a", lambda words: b"a" + words * big) as first,
+            agent(tmp_path / "b", lambda words: b"b" + words * big) as second,
+        ):
+            mounts = (SocketMount(str(first), "/run/a"), SocketMount(str(second), "/run/b"))
+            outcome = talking.run(script, mounts=mounts)
+        wanted = [f"{big + 1}\n{name}{number}" for number in range(1, 9) for name in "ab"]
+        assert outcome.output == "".join(wanted)
+
+    def test_agent_is_not_in_reach(self, talking: Bench, tmp_path: Path) -> None:
+        """Of the relay a step sees its socket only: no process, and no descriptor of its own."""
+        script = "ls /proc | grep -c '^[0-9]'; ls /proc/1/fd"
+        with agent(tmp_path / "agent", lambda words: words) as path:
+            plain = talking.run(script)
+            relayed = talking.run(script, mounts=(SocketMount(str(path), "/run/agent"),))
+        assert relayed.output == plain.output
+
+    def test_owner_that_is_not_ours(self, single: Bench, tmp_path: Path) -> None:
+        """Where only one id exists, a socket of another is refused with what is needed for it."""
+        wanted = pytest.raises(MachineError, match="cannot belong to 1000:0")
+        with agent(tmp_path / "agent", lambda words: words) as path, wanted as caught:
+            single.run("true", mounts=(SocketMount(str(path), "/run/agent", 0o600, 1000, 0),))
+        assert "/etc/subuid" in (caught.value.hint or "")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from builder.errors import ContextError, StepFailed
 from builder.values.event import Event, StepStarted
 from builder.values.request import Secret, SshAgent
+from tests.kernel.agents import agent
 from tests.stages.builds import Bench, base, content, row
 
 pytestmark = pytest.mark.kernel
@@ -164,18 +164,31 @@ def test_a_secret_that_is_missing(bench: Bench, busybox: str) -> None:
 
 
 def test_an_agent(bench: Bench, busybox: str, tmp_path: Path) -> None:
-    """The agent's socket is at SSH_AUTH_SOCK and can be talked to; two agents have two places."""
-    agents = []
-    with socket.socket(socket.AF_UNIX) as one, socket.socket(socket.AF_UNIX) as two:
-        for number, server in enumerate((one, two)):
-            path = tmp_path / f"s{number}"
-            server.bind(str(path))
-            server.listen()
-            agents.append(SshAgent(("default", "other")[number], path))
+    """Two agents have two places, the first of which is SSH_AUTH_SOCK unless the image says otherwise."""
+    with agent(tmp_path / "s0", bytes) as one, agent(tmp_path / "s1", bytes) as two:
+        agents = (SshAgent("default", one), SshAgent("other", two))
         mounts = "--mount=type=ssh --mount=type=ssh,id=other"
-        command = "test -S /run/buildkit/ssh_agent.0 && test -S $SSH_AUTH_SOCK && echo $SSH_AUTH_SOCK"
-        bench.build(f"FROM {busybox}\nRUN {mounts} {command}\n", ssh=tuple(agents))
-    assert bench.output == "/run/buildkit/ssh_agent.1\n"
+        command = "test -S $SSH_AUTH_SOCK && test -S /run/buildkit/ssh_agent.1 && echo $SSH_AUTH_SOCK"
+        bench.build(f"FROM {busybox}\nRUN {mounts} {command}\n", ssh=agents)
+        assert bench.output == "/run/buildkit/ssh_agent.0\n"
+        own = "ENV SSH_AUTH_SOCK=/run/buildkit/ssh_agent.1"
+        bench.build(f"FROM {busybox}\n{own}\nRUN {mounts} {command}\n", ssh=agents)
+        assert bench.output == "/run/buildkit/ssh_agent.1\n"
+
+
+def test_an_agent_for_a_user(bench: Bench, busybox: str, tmp_path: Path) -> None:
+    """The socket has the owner and mode of the mount, so that a step that is not root can use the agent."""
+    with agent(tmp_path / "agent", bytes) as path:
+        mounts = "--mount=type=ssh,uid=1000,gid=1001,mode=0620"
+        command = "stat -c '%u:%g %a' $SSH_AUTH_SOCK && test -w $SSH_AUTH_SOCK && id -u"
+        bench.build(f"FROM {busybox}\nUSER 1000\nRUN {mounts} {command}\n", ssh=(SshAgent("default", path),))
+    assert bench.output == "1000:1001 620\n1000\n"
+
+
+def test_an_agent_that_is_missing(bench: Bench, busybox: str) -> None:
+    """One that is required fails and says how to give it; another is just not there, and has its place all the same."""
+    bench.build(f"FROM {busybox}\nRUN --mount=type=ssh test ! -e $SSH_AUTH_SOCK && echo $SSH_AUTH_SOCK\n")
+    assert bench.output == "/run/buildkit/ssh_agent.0\n"
     error = bench.fails(ContextError, f"FROM {busybox}\nRUN --mount=type=ssh,required true\n")
     assert "--ssh default=SOCKET" in (error.hint or "")
 
