@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from builder.errors import BuildfileError, ContextError, ImageError, PybuildError, StoreError
+from builder.errors import ContextError, ImageError, PybuildError, StoreError
 from builder.oci.manifest import read_config, read_manifest
 from builder.oci.open import open_source
 from builder.oci.source import ImageSource
@@ -70,7 +70,7 @@ class Images:
         return path
 
     def find(self, name: str, platform: Platform, span: Span) -> FoundImage:
-        """The image of this name for this platform. Raises ImageError or BuildfileError at `span`."""
+        """The image of this name for this platform. Raises ImageError or ContextError at `span`."""
         key = (name, platform)
         if key not in self._found:
             try:
@@ -85,9 +85,11 @@ class Images:
         return self._found[(name, platform)]
 
     def _look_up(self, name: str, platform: Platform) -> FoundImage:
-        if self.directory_of(name) is not None:
-            raise BuildfileError(f"{name} is a directory (--build-context), and FROM needs an image")
-        text = self._named.get(name, name).removeprefix("docker-image://")
+        directory = self.directory_of(name)
+        if directory is not None:  # FROM a directory: it is the root file system
+            text = f"rootfs:{directory}"
+        else:
+            text = self._named.get(name, name).removeprefix("docker-image://")
         reference = _reference_of(text)
         built = None
         if reference is not None and not self._pull:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from builder.errors import BuildfileError, ContextError, ImageError, StoreError
+from builder.errors import ContextError, ImageError, StoreError
 from builder.stages.images import build_platform
 from builder.values.platform import Platform
 from builder.values.reference import Reference
@@ -31,10 +31,11 @@ def test_a_named_context_replaces_an_image(bench: Bench) -> None:
     assert content(image, "/where") == "named"
 
 
-def test_a_named_directory_is_no_base(bench: Bench) -> None:
-    """FROM a named context that is a directory is an error at its line."""
-    error = bench.fails(BuildfileError, "FROM files\n", build_contexts=(("files", str(bench.context)),))
-    assert "is a directory" in error.message and error.span is not None and error.span.first == 1
+def test_a_named_directory_is_a_base(bench: Bench) -> None:
+    """FROM a named context that is a directory: its files are the root file system."""
+    bench.file("root/etc/motd", "hi\n")
+    image = bench.build("FROM mine\n", build_contexts=(("mine", str(bench.context / "root")),))
+    assert content(image, "/etc/motd") == "hi\n"
 
 
 def test_a_named_directory_that_is_missing(bench: Bench) -> None:
