@@ -19,6 +19,7 @@ from builder.stages.scope import Scope
 from builder.values.image import RunConfig
 from builder.values.instruction import Add, Copy, ExecForm, Heredoc, Run, ShellForm
 from builder.values.mount import BindRequest, CacheRequest, TmpfsRequest
+from builder.values.reference import Reference
 from builder.values.repository import Repository, parse_repository
 from builder.values.step import ContextOrigin, CopyStep, ImageOrigin, Inline, MountPlan, Origin, RunStep, TargetOrigin
 
@@ -31,8 +32,8 @@ _URL = re.compile(r"https?://", re.IGNORECASE)
 class Surroundings:
     """What a target knows of its build: its own number, the names of all targets, and the command line's settings.
 
-    `numbered` are the numbers of the targets that have a name, ascending. `contexts` are the named contexts by their
-    names in lower case; one takes the place of a target of its name.
+    `numbered` are the numbers of the targets that have a name, ascending. `contexts` are the names of the named
+    contexts by what `context_key` makes of them; one takes the place of a target of its name.
     """
 
     index: int
@@ -44,9 +45,13 @@ class Surroundings:
     allow: tuple[str, ...] = ()
     source_date_epoch: int | None = None
 
+    def context(self, name: str) -> str | None:
+        """The named context that a name of the Buildfile means, as the command line has it. Two never do."""
+        return None if name.lower() in ("scratch", "context") else self.contexts.get(context_key(name))
+
     def earlier(self, name: str) -> int | None:
         """The target before this one that has this name, the last one if there are several."""
-        if name.lower() in self.contexts:
+        if self.context(name) is not None:
             return None
         numbers = self.numbered.get(name.lower(), ())
         before = bisect_left(numbers, self.index)
@@ -65,13 +70,13 @@ class Surroundings:
         index = self.earlier(name)
         if index is not None:
             return TargetOrigin(index)
-        if name.lower() in self.numbered and name.lower() not in self.contexts:
+        if name.lower() in self.numbered and self.context(name) is None:
             raise BuildfileError(
                 f"cannot copy from stage {name[:100]!r}: it needs to be defined before the stage that uses it",
                 span=span,
                 hint="move its FROM further up",
             )
-        return ImageOrigin(self.contexts.get(name.lower(), name))
+        return ImageOrigin(self.context(name) or name)
 
     def _numbered(self, number: int, name: str, span: Span) -> Origin:
         if not 0 <= number < self.index:
@@ -80,8 +85,21 @@ class Surroundings:
                 span=span,
                 hint=f"stages count from 0; this is stage {self.index}",
             )
-        context = self.contexts.get(self.names[number] or "")
+        context = self.context(self.names[number] or "")
         return TargetOrigin(number) if context is None else ImageOrigin(context)
+
+
+def context_key(name: str) -> str:
+    """What the spellings of an image's name have in common: `a`, `A:latest` and `docker.io/library/a` are one context.
+
+    As in BuildKit a name is read as an image's and written as people do, without `:latest`. What is no image's name is
+    left as it is.
+    """
+    try:
+        familiar = Reference.parse(name.lower()).familiar
+    except ValueError:
+        return name.lower()
+    return familiar.removesuffix(":latest")
 
 
 def stage_number(text: str) -> int | None:

@@ -12,7 +12,7 @@ from builder.errors import BuildfileError, UsageError
 from builder.source import Span
 from builder.stages.images import Images, build_platform
 from builder.stages.plan import Start, plan_target
-from builder.stages.plan_steps import Surroundings, stage_number
+from builder.stages.plan_steps import Surroundings, context_key, stage_number
 from builder.stages.scope import PROXY_NAMES, Scope, global_scope, platform_args
 from builder.values.image import ImageConfig, RunConfig
 from builder.values.instruction import Arg, Block, Buildfile
@@ -128,7 +128,7 @@ def _surroundings(buildfile: Buildfile, request: BuildRequest, epoch: int | None
         index=0,
         names=names,
         numbered={name: tuple(numbers) for name, numbers in numbered.items()},
-        contexts={name.lower(): name for name, _ in request.build_contexts},
+        contexts={context_key(name): name for name, _ in request.build_contexts},
         network=str(request.network),
         hidden_env=_hidden_env(request),
         allow=request.allow,
@@ -176,7 +176,7 @@ class _Planner:
             name = self._base_name(block)
             base = replace(self.around, index=block.index).earlier(name)
             if base is None:
-                return is_unknown(self.around.contexts.get(name.lower(), name))
+                return is_unknown(self.around.context(name) or name)
             block = self.buildfile.blocks[base]
         return False
 
@@ -192,7 +192,7 @@ class _Planner:
 
     def _plan_one(self, block: Block, name: str, base: int | None) -> TargetPlan:
         around = replace(self.around, index=block.index)
-        start = self._start(block, around.contexts.get(name.lower(), name), base)
+        start = self._start(block, around.context(name) or name, base)
         return plan_target(block, start, self.scope, around)
 
     def _start(self, block: Block, name: str, base: int | None) -> Start:

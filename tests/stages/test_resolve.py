@@ -166,6 +166,25 @@ class TestNamedContexts:
         assert target.config.user == "app"
         assert copy_of(target, 0).origin == copy_of(target, 1).origin == ImageOrigin("one")
 
+    @pytest.mark.parametrize("given", ["debian", "debian:latest", "docker.io/library/debian"])
+    @pytest.mark.parametrize("asked", ["debian", "debian:latest", "docker.io/library/debian:latest", "Debian"])
+    def test_one_has_many_spellings(self, plan: Resolve, bench: Bench, given: str, asked: str) -> None:
+        """An image's name means the context however either of them is written, in FROM and in --from."""
+        layout = base(bench.room / "base", [[row("f", "1")]], (str(OWN),), {"User": "app"})
+        (target,) = plan(f"FROM {asked}\nCOPY --from={asked} a b\n", build_contexts=((given, layout),)).targets
+        assert target.config.user == "app"
+        assert copy_of(target).origin == ImageOrigin(given)
+
+    def test_another_tag_is_another_image(self, plan: Resolve) -> None:
+        """Only the tag `latest` may be left out."""
+        plan_ = plan("FROM scratch\nCOPY --from=debian:12 a b\n", build_contexts=(("debian", "oci:/no/such"),))
+        assert copy_of(plan_.targets[0]).origin == ImageOrigin("debian:12")
+
+    def test_nothing_stands_in_for_scratch(self, plan: Resolve) -> None:
+        """As in BuildKit, scratch is scratch."""
+        (target,) = plan("FROM scratch\nUSER a\n", build_contexts=(("scratch", "oci:/no/such"),)).targets
+        assert isinstance(target.base, ScratchBase)
+
     def test_without_it_they_are_stages(self, plan: Resolve) -> None:
         """The same Buildfile without the context uses the stage."""
         target = plan("FROM scratch AS one\nFROM one\nCOPY --from=ONE a b\nCOPY --from=0 a b\n").targets[-1]
