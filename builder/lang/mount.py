@@ -29,9 +29,11 @@ _T = TypeVar("_T")
 
 _SYNONYMS = {"src": "source", "dst": "target", "destination": "target", "ro": "readonly", "rw": "readwrite"}
 _KEYS_OF = {
-    "bind": frozenset(("from", "source", "target", "readonly", "readwrite", "id")),
-    "cache": frozenset(("from", "source", "target", "readonly", "readwrite", "id", "sharing", "mode", "uid", "gid")),
-    "tmpfs": frozenset(("from", "source", "target", "readonly", "readwrite", "id", "size")),
+    "bind": frozenset(("from", "source", "target", "readonly", "readwrite", "id", "env")),
+    "cache": frozenset(
+        ("from", "source", "target", "readonly", "readwrite", "id", "sharing", "mode", "uid", "gid", "env")
+    ),
+    "tmpfs": frozenset(("from", "source", "target", "readonly", "readwrite", "id", "size", "env")),
     "secret": frozenset(("source", "target", "readonly", "readwrite", "id", "required", "mode", "uid", "gid", "env")),
     "ssh": frozenset(("from", "target", "readonly", "readwrite", "id", "required", "mode", "uid", "gid", "env")),
 }
