@@ -30,6 +30,8 @@ def run_key(step: RunStep, chain: ChainId, mounts: Sequence[Plain], request: Bui
         "ulimits": [[limit.name, limit.soft, limit.hard] for limit in request.ulimits],
         "epoch": step.source_date_epoch,
     }
+    if step.hostname:  # else the key is what it was before steps could have one
+        value["hostname"] = step.hostname
     return key_of("run", value)
 
 

@@ -24,6 +24,8 @@ from builder.values.repository import Repository, parse_repository
 from builder.values.step import ContextOrigin, CopyStep, ImageOrigin, Inline, MountPlan, Origin, RunStep, TargetOrigin
 
 _NUMBER = re.compile(r"[+-]?[0-9]+\Z")
+HOSTNAME_ARG = "BUILDKIT_SANDBOX_HOSTNAME"
+CACHES_ARG = "BUILDKIT_CACHE_MOUNT_NS"
 _NO_STAGE = 1 << 60
 _URL = re.compile(r"https?://", re.IGNORECASE)
 
@@ -132,6 +134,7 @@ def plan_run(
         mounts=tuple(_mount(text, scope, (config.working_dir, run.span), around) for text in run.mounts),
         scripts=scripts,
         source_date_epoch=around.source_date_epoch,
+        hostname=scope.given.get(HOSTNAME_ARG, ""),
     )
     return step, "RUN " + _args_prefix(scope) + " ".join(argv)
 
@@ -213,6 +216,9 @@ def _mount(text: str, scope: Scope, place: tuple[str, Span], around: Surrounding
     named = request.from_ if isinstance(request, BindRequest | CacheRequest) else None
     if isinstance(request, CacheRequest) and named == "scratch":
         named = None  # an empty cache is what it is without `from`
+    namespace = scope.given.get(CACHES_ARG)
+    if isinstance(request, CacheRequest) and namespace:
+        request = replace(request, id=f"{namespace}/{request.id}")
     return MountPlan(request, around.origin(named, span))
 
 

@@ -5,6 +5,7 @@ Only the wanted target and what it reaches is looked at: a stage that nobody nee
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
@@ -12,7 +13,7 @@ from builder.errors import BuildfileError, UsageError
 from builder.source import Span
 from builder.stages.images import Images, build_platform
 from builder.stages.plan import Start, plan_target
-from builder.stages.plan_steps import Surroundings, context_key, stage_number
+from builder.stages.plan_steps import HOSTNAME_ARG, Surroundings, context_key, stage_number
 from builder.stages.scope import PROXY_NAMES, Scope, global_scope, platform_args
 from builder.values.image import ImageConfig, RunConfig
 from builder.values.instruction import Arg, Block, Buildfile
@@ -40,6 +41,7 @@ def resolve(buildfile: Buildfile, request: BuildRequest, images: Images) -> Plan
     planner = _planner(buildfile, request, images, wanted)
     planner.plan(wanted)
     _note_unused(planner, dict(request.build_args))
+    _note_idle(planner, dict(request.build_args))
     planner.done[wanted] = _finished(planner.done[wanted], request)
     return planner.finish()
 
@@ -66,6 +68,7 @@ def _planner(buildfile: Buildfile, request: BuildRequest, images: Images, wanted
     own = build_platform()
     target_name = request.target or buildfile.blocks[wanted].from_.alias or "default"
     predefined = platform_args(own, request.platform or own, target_name)
+    _check_hostname(given.get(HOSTNAME_ARG, ""))
     scope = global_scope(buildfile, given, predefined)
     epoch = _epoch(given.get("SOURCE_DATE_EPOCH", scope.names.get("SOURCE_DATE_EPOCH")))
     return _Planner(buildfile, request, images, scope, _surroundings(buildfile, request, epoch))
@@ -115,6 +118,26 @@ def _note_unused(planner: _Planner, given: dict[str, str]) -> None:
     unused = sorted(name for name in given if name not in known and not name.startswith("BUILDKIT_"))
     if unused:
         planner.images.note(f"build args that no ARG declares were not used: {', '.join(unused)}")
+
+
+_IDLE = frozenset(
+    f"BUILDKIT_{name}" for name in ("BUILD_NAME", "CONTEXT_KEEP_GIT_DIR", "INLINE_CACHE", "MULTI_PLATFORM", "SYNTAX")
+)
+"""Build args that mean something to BuildKit's frontend, and nothing here."""
+
+
+def _note_idle(planner: _Planner, given: dict[str, str]) -> None:
+    idle = sorted(_IDLE & given.keys())
+    if idle:
+        planner.images.note(f"build args that do nothing here: {', '.join(idle)}")
+
+
+def _check_hostname(name: str) -> None:
+    """It goes to the kernel (at most 64 bytes, sethostname(2)) and into /etc/hosts."""
+    if not re.fullmatch(r"[A-Za-z0-9._-]{0,64}", name):
+        raise UsageError(
+            f"{HOSTNAME_ARG}={name[:100]!r} is no host's name", hint="letters, digits, dots and dashes, at most 64"
+        )
 
 
 def _surroundings(buildfile: Buildfile, request: BuildRequest, epoch: int | None) -> Surroundings:

@@ -110,8 +110,8 @@ def _spec(
         upper=str(places[0]),
         work=str(places[1]),
         network=network,
-        hostname=HOSTNAME,
-        hosts=_hosts(request.add_hosts, network),
+        hostname=step.hostname or HOSTNAME,
+        hosts=_hosts(step.hostname or HOSTNAME, request.add_hosts, network),
         resolv_conf=_of_the_host("/etc/resolv.conf"),
         mounts=(*mounts.mounts, *scripts),
         rlimits=tuple((limit.name, limit.soft, limit.hard) for limit in request.ulimits),
@@ -130,14 +130,14 @@ def _script_mounts(step: RunStep, mounts: Mounted, account: Account) -> tuple[St
 def _environment(step: RunStep, account: Account, mounts: Mounted) -> tuple[tuple[str, str], ...]:
     """What the command sees: the image's and ARGs' variables, and the few that every command expects."""
     names = {name for name, _ in step.env}
-    defaults = (("PATH", DEFAULT_PATH), ("HOME", account.home or "/"), ("HOSTNAME", HOSTNAME))
+    defaults = (("PATH", DEFAULT_PATH), ("HOME", account.home or "/"), ("HOSTNAME", step.hostname or HOSTNAME))
     env = [pair for pair in (*defaults, *step.hidden_env) if pair[0] not in names]
     return (*env, *step.env, *mounts.env)
 
 
-def _hosts(extra: tuple[tuple[str, str], ...], network: NetworkMode) -> str:
+def _hosts(hostname: str, extra: tuple[tuple[str, str], ...], network: NetworkMode) -> str:
     """The step's own names, then --add-host, then what the host knows: on its network its names hold as well."""
-    lines = ["127.0.0.1\tlocalhost " + HOSTNAME, "::1\tlocalhost ip6-localhost ip6-loopback"]
+    lines = ["127.0.0.1\tlocalhost " + hostname, "::1\tlocalhost ip6-localhost ip6-loopback"]
     lines += [f"{address}\t{name}" for name, address in extra]
     if network is NetworkMode.HOST:
         lines += [line for line in _of_the_host("/etc/hosts").splitlines() if line.strip() and line[0] != "#"]

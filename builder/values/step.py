@@ -69,6 +69,7 @@ class RunStep:
     mounts: tuple[MountPlan, ...]
     scripts: tuple[Inline, ...] = ()  # shown as /dev/pipes/NAME while the command runs
     source_date_epoch: int | None = None  # no file of the layer is newer (Unix time)
+    hostname: str = ""  # empty: the usual one
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,6 +121,7 @@ OTHER_RUNS: dict[str, Any] = {
     "insecure": True,
     "scripts": (Inline("EOF", b"#!/bin/sh\n"),),
     "source_date_epoch": 0,
+    "hostname": "other",
 }
 SAME_RUNS: dict[str, Any] = {
     "span": OTHER_SPAN,

@@ -163,6 +163,17 @@ def test_a_secret_that_is_missing(bench: Bench, busybox: str) -> None:
     assert "--secret id=s,src=FILE" in (error.hint or "") and error.span is not None
 
 
+def test_caches_of_a_namespace(bench: Bench, busybox: str) -> None:
+    """BUILDKIT_CACHE_MOUNT_NS gives a build caches of its own under the same ids."""
+    buildfile = f"FROM {busybox}\nRUN --mount=type=cache,id=c,target=/c ls /c; touch /c/f\n"
+    bench.build(buildfile)
+    bench.build(buildfile, build_args=(("BUILDKIT_CACHE_MOUNT_NS", "team"),))
+    assert bench.output == "" and not bench.cached
+    again = buildfile.replace("touch", "echo over; touch")
+    bench.build(again, build_args=(("BUILDKIT_CACHE_MOUNT_NS", "team"),))
+    assert bench.output == "f\nover\n"
+
+
 def test_an_agent(bench: Bench, busybox: str, tmp_path: Path) -> None:
     """Two agents have two places, the first of which is SSH_AUTH_SOCK unless the image says otherwise."""
     with agent(tmp_path / "s0", bytes) as one, agent(tmp_path / "s1", bytes) as two:

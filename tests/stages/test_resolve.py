@@ -286,6 +286,23 @@ class TestSourceDateEpoch:
             plan("FROM scratch\n", build_args=(("SOURCE_DATE_EPOCH", text),))
 
 
+class TestBuildkitArgs:
+    """Build args that are meant for the builder."""
+
+    def test_those_that_do_nothing(self, plan: Resolve, bench: Bench) -> None:
+        """People are told; those that have a meaning here, and their like, are not mentioned."""
+        names = ("BUILDKIT_SYNTAX", "BUILDKIT_INLINE_CACHE", "BUILDKIT_SANDBOX_HOSTNAME", "BUILDKIT_X")
+        plan("FROM scratch\n", build_args=tuple((name, "1") for name in names))
+        (note,) = [event.text for event in bench.events if isinstance(event, Note)]
+        assert note.endswith("do nothing here: BUILDKIT_INLINE_CACHE, BUILDKIT_SYNTAX")
+
+    @pytest.mark.parametrize("name", ["a b", "a\nb", "x" * 65, "ä"])
+    def test_what_is_no_hostname(self, plan: Resolve, name: str) -> None:
+        """A name that no host can have is refused before anything is done."""
+        with pytest.raises(UsageError, match="BUILDKIT_SANDBOX_HOSTNAME"):
+            plan("FROM scratch\n", build_args=(("BUILDKIT_SANDBOX_HOSTNAME", name),))
+
+
 class TestUnusedBuildArgs:
     """The note about build args that nothing declares."""
 
@@ -298,7 +315,7 @@ class TestUnusedBuildArgs:
         (note,) = self.notes(plan, bench, "FROM scratch\nARG A\n", "C", "A", "B")
         assert note.endswith("not used: B, C")
 
-    @pytest.mark.parametrize("name", ["HTTP_PROXY", "no_proxy", "SOURCE_DATE_EPOCH", "TARGETARCH", "BUILDKIT_SYNTAX"])
+    @pytest.mark.parametrize("name", ["HTTP_PROXY", "no_proxy", "SOURCE_DATE_EPOCH", "TARGETARCH", "BUILDKIT_X"])
     def test_names_that_need_no_declaration(self, plan: Resolve, bench: Bench, name: str) -> None:
         """Proxies, predefined ARGs and what is meant for BuildKit itself; they do not hide others."""
         assert self.notes(plan, bench, "FROM scratch\n", name) == []

@@ -74,6 +74,14 @@ def test_hosts_and_names(bench: Bench, busybox: str) -> None:
     assert len(image.layers) == 1
 
 
+def test_a_name_of_ones_own(bench: Bench, busybox: str) -> None:
+    """BUILDKIT_SANDBOX_HOSTNAME names the step's host, and another name is another step."""
+    command = "hostname; echo $HOSTNAME; grep localhost /etc/hosts | head -n 1"
+    for name in ("one.example", "two"):
+        args = (("BUILDKIT_SANDBOX_HOSTNAME", name),)
+        assert _asked(bench, busybox, command, build_args=args) == f"{name}\n{name}\n127.0.0.1\tlocalhost {name}\n"
+
+
 def test_hosts_are_part_of_the_key(bench: Bench, busybox: str) -> None:
     """Another --add-host is another step."""
     for address in ("10.0.0.1", "10.0.0.2"):
