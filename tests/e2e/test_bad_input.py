@@ -394,7 +394,6 @@ def test_standard_output_that_is_full(pybuild: Pybuild) -> None:
 
 
 def test_a_command_in_the_wrong_place(pybuild: Pybuild) -> None:
-    """Options before a command's name make it a context; the hint says how it is written."""
-    ended = pybuild.run("--root", "elsewhere", "images", status=None)
+    """Options of a build before a command's name make it a context; the hint says how it is written."""
+    ended = pybuild.run("-q", "images", status=None)
     assert_one_error(ended, USAGE, "images is a command", "pybuild images")
-    assert not (pybuild.room / "elsewhere").exists()
