@@ -25,7 +25,7 @@ from builder.stages.images import Images
 from builder.stages.layers import Layers
 from builder.stages.perform import Outcome, perform
 from builder.stages.resolve import resolve, survey
-from builder.stages.tidy import tidy
+from builder.stages.tidy import make_room, tidy
 from builder.store.store import Store
 from builder.values.event import Emit, Event, Note, Warned
 from builder.values.image import Image
@@ -61,7 +61,11 @@ def _build(request: BuildRequest, store: Store, emit: Emit) -> BuildResult:
     contexts = Contexts(request, store, images)
     with closing(contexts), Door(store.root, emit) as door:
         hands = Hands(request, store, images, layers, contexts, door, emit, plan.source_date_epoch)
-        outcomes = _perform_all(plan, hands)
+        try:
+            outcomes = _perform_all(plan, hands)
+        except (PybuildError, OSError) as error:
+            make_room(error, store, door)
+            raise
         plans = {target.index: target for target in plan.targets}
         image = assemble(plan.targets[-1], outcomes, plans, hands)
         names = publish(image, hands)

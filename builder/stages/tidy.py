@@ -6,20 +6,33 @@ store's trash, and much of what is in them belongs to sub-ids, which only the wo
 
 from __future__ import annotations
 
-from builder.errors import PybuildError
+import errno
+
+from builder.errors import PybuildError, StoreError
 from builder.stages.door import Door
 from builder.store.store import Store
 from builder.values.crossing import Removed, RemoveJob
 
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+
 
 def tidy(store: Store, door: Door) -> int:
     """Remove what is in the trash; how many things that were. Does nothing where no step needed the worker."""
-    if not door.is_open:
-        return 0
-    waiting = store.trash()
-    if not waiting:
-        return 0
+    return _empty(store, door) if door.is_open else 0
+
+
+def make_room(error: Exception, store: Store, door: Door) -> None:
+    """After a build that the store or a full disk has ended: what it left in the trash goes at once, or nothing
+    would ever fit again. Opens the door if it must; never raises for what cannot be removed."""
+    if isinstance(error, StoreError) or (isinstance(error, OSError) and error.errno in _NO_ROOM):
+        _empty(store, door)
+
+
+def _empty(store: Store, door: Door) -> int:
     try:
+        waiting = store.trash()
+        if not waiting:
+            return 0
         return door.call(RemoveJob(tuple(str(path) for path in waiting)), Removed).paths
     except PybuildError:
-        return 0  # the image is out: what could not be removed stays in the trash, and the next build tries again
+        return 0  # what could not be removed stays in the trash, and the next build tries again
