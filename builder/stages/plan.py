@@ -44,7 +44,7 @@ from builder.values.instruction import (
     Workdir,
 )
 from builder.values.platform import Platform
-from builder.values.step import Action, Base, Planned, Recorded, Step, TargetPlan, WorkdirStep
+from builder.values.step import Action, Base, ImageBase, Planned, Recorded, Step, TargetPlan, WorkdirStep
 
 DEFAULT_SHELL = ("/bin/sh", "-c")
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -99,8 +99,10 @@ def plan_target(block: Block, start: Start, scope: Scope, around: Surroundings) 
         config = config.with_env("PATH", DEFAULT_PATH)
     scope = replace(scope, env=config.env, args=start.args, late=frozenset(), globals=scope.names)
     draft = _Draft(config, scope, start.config.author)
-    for instruction in (*_triggers(start), *block.instructions):
-        draft = _apply(draft, instruction, around)
+    triggers = _triggers(start)
+    strange = replace(around, from_elsewhere=around.from_elsewhere or isinstance(start.base, ImageBase))
+    for number, instruction in enumerate((*triggers, *block.instructions)):
+        draft = _apply(draft, instruction, strange if number < len(triggers) else around)
         if draft.said > MAX_SAID:
             raise BuildfileError(
                 f"the variables of this stage expand to more than {MAX_SAID} characters in all", span=instruction.span

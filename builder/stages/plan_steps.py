@@ -27,6 +27,7 @@ _NUMBER = re.compile(r"[+-]?[0-9]+\Z")
 HOSTNAME_ARG = "BUILDKIT_SANDBOX_HOSTNAME"
 CACHES_ARG = "BUILDKIT_CACHE_MOUNT_NS"
 _NO_STAGE = 1 << 60
+_ON_DISK = ("oci:", "oci-archive:", "docker-archive:", "oci-layout:", "rootfs:", "/", "./", "../")
 _URL = re.compile(r"https?://", re.IGNORECASE)
 
 
@@ -35,7 +36,8 @@ class Surroundings:
     """What a target knows of its build: its own number, the names of all targets, and the command line's settings.
 
     `numbered` are the numbers of the targets that have a name, ascending. `contexts` are the names of the named
-    contexts by what `context_key` makes of them; one takes the place of a target of its name.
+    contexts by what `context_key` makes of them; one takes the place of a target of its name. What is read
+    `from_elsewhere`, a fetched Buildfile or an image's triggers, may not choose what is read from this machine's disk.
     """
 
     index: int
@@ -46,6 +48,7 @@ class Surroundings:
     hidden_env: tuple[tuple[str, str], ...]
     allow: tuple[str, ...] = ()
     source_date_epoch: int | None = None
+    from_elsewhere: bool = False
 
     def context(self, name: str) -> str | None:
         """The named context that a name of the Buildfile means, as the command line has it. Two never do."""
@@ -78,7 +81,18 @@ class Surroundings:
                 span=span,
                 hint="move its FROM further up",
             )
-        return ImageOrigin(self.context(name) or name)
+        return ImageOrigin(self.image_name(name, span))
+
+    def image_name(self, name: str, span: Span) -> str:
+        """What is looked for under a name that is no target's. Raises BuildfileError for a stranger's path on disk."""
+        named = self.context(name)
+        if named is None and self.from_elsewhere and name.removeprefix("docker-image://").startswith(_ON_DISK):
+            raise BuildfileError(
+                f"{name[:100]!r} is on this machine's disk, and the text that asks for it came from elsewhere",
+                span=span,
+                hint="if it may be read, say so: give it a plain name with --build-context NAME=PATH",
+            )
+        return named or name
 
     def _numbered(self, number: int, name: str, span: Span) -> Origin:
         if not 0 <= number < self.index:

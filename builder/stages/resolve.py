@@ -156,6 +156,7 @@ def _surroundings(buildfile: Buildfile, request: BuildRequest, epoch: int | None
         hidden_env=_hidden_env(request),
         allow=request.allow,
         source_date_epoch=epoch,
+        from_elsewhere=bool(request.context_name),
     )
 
 
@@ -215,7 +216,8 @@ class _Planner:
 
     def _plan_one(self, block: Block, name: str, base: int | None) -> TargetPlan:
         around = replace(self.around, index=block.index)
-        start = self._start(block, around.context(name) or name, base)
+        shown = name if base is not None else around.image_name(name, block.from_.span)
+        start = self._start(block, shown, base)
         return plan_target(block, start, self.scope, around)
 
     def _start(self, block: Block, name: str, base: int | None) -> Start:

@@ -81,6 +81,25 @@ class TestTargets:
         text = "FROM scratch AS src\nFROM scratch AS a\nONBUILD COPY --from=src x y\nFROM a AS last\n"
         assert names(plan(text)) == ["src", "a", "last"]
 
+    @pytest.mark.parametrize("line", ["COPY --from=rootfs:/etc passwd /p", "RUN --mount=from=/etc,target=/m true"])
+    def test_an_images_trigger_reads_nothing_from_disk(self, plan: Resolve, bench: Bench, line: str) -> None:
+        """An image may not choose a path of this machine; the same line of one's own Buildfile may."""
+        layout = base(bench.room / "base", [[row("f", "1")]], (str(OWN),), {"OnBuild": [line]})
+        with pytest.raises(BuildfileError, match="came from elsewhere"):
+            plan(f"FROM {layout}\n")
+        assert names(plan(f"FROM scratch\n{line}\n")) == ["0"]
+
+    @pytest.mark.parametrize(
+        "text", ["FROM /etc", "FROM docker-image://rootfs:/etc", "FROM scratch\nCOPY --from=rootfs:/etc passwd /p"]
+    )
+    def test_a_fetched_buildfile_reads_nothing_from_disk(self, plan: Resolve, bench: Bench, text: str) -> None:
+        """A Buildfile of a fetched context may not either, unless the command line has named it."""
+        with pytest.raises(BuildfileError, match="came from elsewhere"):
+            plan(text, context_name="http://host/x.git")
+        layout = base(bench.room / "base", [[row("f", "1")]], (str(OWN),))
+        named = (("mine", layout),)
+        assert names(plan("FROM mine\n", context_name="http://host/x.git", build_contexts=named)) == ["0"]
+
     def test_many_targets_cost_what_they_are(self, plan: Resolve) -> None:
         """Thousands of stages in a row are planned at once: no work is done for all of them at each."""
         text = "FROM scratch AS s0\n" + "".join(f"FROM s{n} AS s{n + 1}\n" for n in range(4000))
