@@ -148,7 +148,13 @@ class Layers:
     def _read_index(self, layer: Layer) -> list[Entry]:
         if not self._store.layers.has_index(layer.diff_id):
             self._make_index(self.ensure(layer))
-        return read_index(self._store.layers.index_path(layer.diff_id))
+        path = self._store.layers.index_path(layer.diff_id)
+        try:
+            return read_index(path)
+        except StoreError:  # damaged on the disk: everything in it stands in the blob too
+            self._store.layers.discard_index(layer.diff_id)
+            self._make_index(self.ensure(layer))
+            return read_index(path)
 
     def _make_index(self, held: Layer) -> None:
         temporary = self._store.blobs.temporary()

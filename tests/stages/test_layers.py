@@ -184,3 +184,17 @@ def test_made_layers_are_known(bench: Bench) -> None:
         assert known is not None
         store.blobs.discard(known.descriptor.digest)
         assert Layers(store, bench.events.append).known(diff_id) is None
+
+
+@pytest.mark.parametrize("damage", [b"", b"\0\0\0", b'{"version":1}\nnot json\n'])
+def test_a_damaged_index_is_made_again(bench: Bench, damage: bytes) -> None:
+    """An index that the disk has damaged is made anew from its blob, and the build goes on."""
+    layout = base(bench.room / "indexed", [[row("a", "1")]])
+    bench.file("f", "new")
+    bench.build(f"FROM {layout}\nCOPY f /f\n")
+    for index in (bench.root / "pybuild" / "indexes").iterdir():
+        index.chmod(0o600)
+        index.write_bytes(damage)
+    image = bench.build(f"FROM {layout}\nCOPY f /g\n")
+    assert (content(image, "/a"), content(image, "/g")) == ("1", "new")
+    assert bench.problems() == []
