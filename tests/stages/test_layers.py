@@ -192,9 +192,11 @@ def test_a_damaged_index_is_made_again(bench: Bench, damage: bytes) -> None:
     layout = base(bench.room / "indexed", [[row("a", "1")]])
     bench.file("f", "new")
     bench.build(f"FROM {layout}\nCOPY f /f\n")
-    for index in (bench.root / "pybuild" / "indexes").iterdir():
-        index.chmod(0o600)
-        index.write_bytes(damage)
+    assert bench.result is not None
+    with Store.open(bench.root) as store:
+        index = store.layers.index_path(bench.result.image.layers[0].diff_id)
+    index.chmod(0o600)
+    index.write_bytes(damage)
     image = bench.build(f"FROM {layout}\nCOPY f /g\n")
     assert (content(image, "/a"), content(image, "/g")) == ("1", "new")
     assert bench.problems() == []
