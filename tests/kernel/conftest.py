@@ -9,6 +9,13 @@ import pytest
 
 from builder.values.crossing import Rung
 from tests.kernel.bench import Bench, bench
+from tests.kernel.processes import forget_children
+
+
+@pytest.fixture(autouse=True)
+def only_ours() -> None:
+    """What other tests have started in this process and share (a registry) is not counted as a child of these."""
+    forget_children()
 
 
 @pytest.fixture(scope="session")

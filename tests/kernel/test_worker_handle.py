@@ -26,7 +26,7 @@ from builder.kernel.syscalls import seccomp_filter, set_no_new_privs
 from builder.kernel.worker_handle import Worker, WorkerBug, error_of, run_in_namespace, start_worker
 from builder.values.crossing import Fault, Removed, RemoveJob, RootKind, Rung, UnpackJob
 from tests.kernel.inside import in_child
-from tests.kernel.processes import children, descendants, forget_children, is_alive, is_there, until
+from tests.kernel.processes import children, descendants, is_alive, is_there, until
 
 pytestmark = pytest.mark.kernel
 
@@ -139,12 +139,6 @@ def test_a_kill_ends_everything_at_once(tmp_path: Path) -> None:
         worker.call(RemoveJob(()))
     worker.kill()
     worker.close()
-
-
-@pytest.fixture(autouse=True)
-def only_ours() -> None:
-    """What other tests have started and share is not counted."""
-    forget_children()
 
 
 def worker_pid() -> int:
