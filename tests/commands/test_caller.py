@@ -17,7 +17,7 @@ from tests.report import terminal
     ("option", "environment", "expected"),
     [
         ("/opt", {"PYBUILD_ROOT": "/env"}, "/opt"),
-        ("rel", {}, "/work/rel"),
+        ("rel", {}, "/there/rel"),
         (None, {"PYBUILD_ROOT": "/env", "XDG_DATA_HOME": "/data"}, "/env"),
         (None, {"PYBUILD_ROOT": "", "XDG_DATA_HOME": "/data"}, "/data/pybuild"),
         (None, {"XDG_DATA_HOME": "relative"}, "/home/me/.local/share/pybuild"),
@@ -26,7 +26,7 @@ from tests.report import terminal
 )
 def test_where_the_store_is(option: str | None, environment: dict[str, str], expected: str) -> None:
     """--root, else PYBUILD_ROOT, else the XDG data directory, else below the home directory; always absolute."""
-    who = caller(Path("/work"), environment, home=Path("/home/me"))
+    who = caller(Path("/there"), environment, home=Path("/home/me"))
     assert store_root(option, who) == Path(expected)
 
 
