@@ -1,4 +1,4 @@
-"""click's commands, made from the table of options; the only module that imports click.
+"""click's commands, made from the tables of options and commands; the only module that imports click.
 
 Every callback gets the `Caller` as click's object and returns an exit code. What each command does is in its own
 module, imported when it is called.
@@ -6,18 +6,19 @@ module, imported when it is called.
 
 from __future__ import annotations
 
+import importlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import click
 
 from builder.commands.caller import Caller
+from builder.commands.line import Line, Value
 from builder.commands.options import OPTIONS, BuildOptions, Option
 from builder.commands.refused import REFUSED
+from builder.commands.table import COMMANDS, GROUPS, NAMES, Command, Word
 from builder.errors import UsageError
-
-NAMES = ("build", "images", "inspect", "store", "unshare")
 
 
 def run(words: Sequence[str], caller: Caller) -> int:
@@ -51,26 +52,41 @@ def root_after_command(words: list[str]) -> list[str]:
     count = 2 if words[:1] == ["--root"] else int(bool(words) and words[0].startswith("--root="))
     if not count or words[count : count + 1] == [] or words[count] not in NAMES:
         return words
-    behind = count + (2 if words[count] == "store" else 1)
+    behind = count + (2 if words[count] in GROUPS else 1)
     return [*words[count:behind], *words[:count], *words[behind:]]
 
 
 class _BuildCommand(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        return super().parse_args(ctx, plain_flags(args))
+        return super().parse_args(ctx, plain_flags(args, OPTIONS))
 
     def get_help(self, ctx: click.Context) -> str:  # noqa: ARG002 - click's signature
         return _build_help()
 
 
-class _OtherCommand(click.Command):
+class _TableCommand(click.Command):
+    """A command of the table."""
+
+    def __init__(self, row: Command, **settings: Any) -> None:
+        super().__init__(row.name.split()[-1], **settings)
+        self._row = row
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, args if self._row.verbatim else plain_flags(args, self._row.options))
+
     def get_help(self, ctx: click.Context) -> str:  # noqa: ARG002 - click's signature
-        return _command_help(self.name or "")
+        from builder.commands.help import command_help
+
+        return command_help(self._row).rstrip("\n")
 
 
-class _StoreGroup(click.Group):
+class _TableGroup(click.Group):
+    """The first word of commands of two words."""
+
     def get_help(self, ctx: click.Context) -> str:  # noqa: ARG002 - click's signature
-        return _command_help("store")
+        from builder.commands.help import group_help
+
+        return group_help(self.name or "").rstrip("\n")
 
 
 def _build_help() -> str:
@@ -79,16 +95,10 @@ def _build_help() -> str:
     return build_help().rstrip("\n")
 
 
-def _command_help(name: str) -> str:
-    from builder.commands.help import command_help
-
-    return command_help(name).rstrip("\n")
-
-
-def plain_flags(words: Sequence[str]) -> list[str]:
+def plain_flags(words: Sequence[str], options: Iterable[Option]) -> list[str]:
     """The words with `--flag=true` and `--flag=false` as docker takes them made into a flag that is there or not."""
-    flags = {option.names[-1] for option in OPTIONS if not option.value}
-    takes_value = {name for option in OPTIONS if option.value for name in option.names}
+    flags = {option.names[-1] for option in options if not option.value}
+    takes_value = {name for option in options if option.value for name in option.names}
     plain: list[str] = []
     rest = iter(words)
     for word in rest:
@@ -119,6 +129,13 @@ def _parameter(option: Option) -> click.Option:
     return click.Option(names, multiple=option.several)
 
 
+def _argument(word: Word, verbatim: bool) -> click.Argument:
+    # metavar: how click's complaints call it
+    kind = click.UNPROCESSED if verbatim else click.STRING
+    count = -1 if word.several else 1
+    return click.Argument([word.key], nargs=count, required=not word.optional, type=kind, metavar=word.name)
+
+
 @click.pass_obj
 def _build(caller: Caller, /, context: str | None, **values: object) -> int:
     from builder.commands.build import build
@@ -143,32 +160,14 @@ def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
     ctx.exit()
 
 
-@click.pass_obj
-def _images(caller: Caller, /, root: str | None, form: str) -> int:
-    from builder.commands.images import images
+def _callback(row: Command) -> Callable[..., int]:
+    @click.pass_obj
+    def call(caller: Caller, /, **values: Value) -> int:
+        module = importlib.import_module(f"builder.commands.{row.module}")
+        status: int = module.run(Line(values), caller)
+        return status
 
-    return images(root, form, caller)
-
-
-@click.pass_obj
-def _inspect(caller: Caller, /, image: str, root: str | None, form: str) -> int:
-    from builder.commands.inspect import inspect
-
-    return inspect(image, root, form, caller)
-
-
-@click.pass_obj
-def _check(caller: Caller, /, root: str | None) -> int:
-    from builder.commands.check import check
-
-    return check(root, caller)
-
-
-@click.pass_obj
-def _unshare(caller: Caller, /, command: tuple[str, ...]) -> int:
-    from builder.commands.unshare import unshare
-
-    return unshare(command, caller)
+    return call
 
 
 def _app() -> click.Group:
@@ -177,42 +176,25 @@ def _app() -> click.Group:
     context = click.Argument(["context"], required=False)
     parameters = [context, *map(_parameter, OPTIONS)]
     group.add_command(_BuildCommand("build", callback=_build, params=parameters, context_settings=_settings()))
-    for command in (_images_command(), _inspect_command(), _store_command(), _unshare_command()):
-        group.add_command(command)
+    groups = {name: _TableGroup(name, context_settings=_settings(), no_args_is_help=False) for name in GROUPS}
+    for row in COMMANDS:
+        groups.get(row.name.split()[0], group).add_command(_command(row))
+    for inner in groups.values():
+        group.add_command(inner)
     return group
+
+
+def _command(row: Command) -> click.Command:
+    settings = _settings()
+    if row.verbatim:
+        settings |= {"ignore_unknown_options": True, "allow_interspersed_args": False}
+    words = [_argument(word, row.verbatim) for word in row.words]
+    parameters = [*words, *map(_parameter, row.options)]
+    return _TableCommand(row, callback=_callback(row), params=parameters, context_settings=settings)
 
 
 def _settings() -> dict[str, Any]:
     return {"help_option_names": ["-h", "--help"]}
-
-
-def _root() -> click.Option:
-    return click.Option(["--root"])
-
-
-def _format() -> click.Option:
-    return click.Option(["--format", "form"], default="table")
-
-
-def _images_command() -> click.Command:
-    return _OtherCommand("images", callback=_images, params=[_root(), _format()], context_settings=_settings())
-
-
-def _inspect_command() -> click.Command:
-    parameters = [click.Argument(["image"]), _root(), _format()]
-    return _OtherCommand("inspect", callback=_inspect, params=parameters, context_settings=_settings())
-
-
-def _store_command() -> click.Command:
-    group = _StoreGroup("store", context_settings=_settings(), no_args_is_help=False)
-    group.add_command(_OtherCommand("check", callback=_check, params=[_root()], context_settings=_settings()))
-    return group
-
-
-def _unshare_command() -> click.Command:
-    words = click.Argument(["command"], nargs=-1, type=click.UNPROCESSED)
-    settings = {**_settings(), "ignore_unknown_options": True, "allow_interspersed_args": False}
-    return _OtherCommand("unshare", callback=_unshare, params=[words], context_settings=settings)
 
 
 def _usage_error(error: click.UsageError) -> UsageError:

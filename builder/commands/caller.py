@@ -74,8 +74,8 @@ def store_root(option: str | None, caller: Caller) -> Path:
     return caller.home / ".local" / "share" / "pybuild"
 
 
-def read_format(text: str) -> bool:
+def read_format(text: str | None) -> bool:
     """`--format table|json`: whether it is json. Raises UsageError."""
-    if text not in ("table", "json"):
+    if text not in (None, "table", "json"):
         raise UsageError(f"--format: {text!r} is not supported", hint="it is written --format table or --format json")
     return text == "json"

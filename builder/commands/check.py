@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from builder.commands.caller import Caller, store_root
+from builder.commands.line import Line
 from builder.errors import StoreError
 from builder.report.text import printable
 from builder.store import Store
 from builder.store.check import check as problems_of
 
 
-def check(root: str | None, caller: Caller) -> int:
+def run(line: Line, caller: Caller) -> int:
     """Say what is wrong, one finding a line. Raises StoreError when something is, or there is no store."""
-    path = store_root(root, caller)
+    path = store_root(line.text("root"), caller)
     if not path.is_dir():
         raise StoreError(f"there is no store at {path}", hint="name it with --root DIR; a first build makes it")
     with Store.open(path) as store:

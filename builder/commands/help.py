@@ -3,51 +3,11 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping
-from dataclasses import dataclass
 
 from builder.commands.options import OPTIONS, Group, Option
-
-COMMANDS: tuple[tuple[str, str], ...] = (
-    ("build", "build an image (the default command)"),
-    ("images", "list the images of the store"),
-    ("inspect", "show an image's config and layers"),
-    ("store check", "look for damage in the store"),
-    ("unshare", "run a command in the user namespace"),
-)
+from builder.commands.table import COMMANDS, GROUPS, Command
 
 _HELP_ROW = ("-h, --help", "this text")
-_ROOT_ROW = ("    --root DIR", "the store (else $PYBUILD_ROOT, else XDG data)")
-_FORMAT_ROW = ("    --format table|json", "for people (default), or for programs")
-
-
-@dataclass(frozen=True, slots=True)
-class CommandHelp:
-    """The help of a command other than build: its line of use, what it does, its options."""
-
-    usage: str
-    text: str
-    rows: tuple[tuple[str, str], ...] = ()
-
-
-OTHERS: Mapping[str, CommandHelp] = {
-    "images": CommandHelp("images [OPTIONS]", "List the images of the store.", (_FORMAT_ROW, _ROOT_ROW)),
-    "inspect": CommandHelp(
-        "inspect [OPTIONS] IMAGE",
-        "Show an image's config, and its layers with their sizes and the instruction that made each. IMAGE is a name, "
-        "a digest or the beginning of one, or oci:DIR[:TAG], oci-archive:FILE, docker-archive:FILE.",
-        (_FORMAT_ROW, _ROOT_ROW),
-    ),
-    "store": CommandHelp("store check [OPTIONS]", "Look after the store: `store check` looks for damage."),
-    "check": CommandHelp(
-        "store check [OPTIONS]", "Look for damage in the store. The exit code is 7 if there is any.", (_ROOT_ROW,)
-    ),
-    "unshare": CommandHelp(
-        "unshare [COMMAND [ARGUMENT ...]]",
-        "Run a command, or your shell, as root of the user namespace that builds use, to look at or remove files that "
-        "belong to subordinate ids. The exit code is the command's.",
-    ),
-}
 
 _WIDTH = 80
 _COLUMN = 35
@@ -65,17 +25,26 @@ def build_help() -> str:
         "Usage: pybuild [OPTIONS] CONTEXT\n       pybuild COMMAND [...]",
         f"Build a container image from a Buildfile, without root:\n\n    {_EXAMPLE}",
         *(_section(group, _rows(group)) for group in Group),
-        _section("Commands", list(COMMANDS)),
+        _section("Commands", _commands()),
         textwrap.fill(_FOOT, _WIDTH),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def command_help(name: str) -> str:
+def command_help(row: Command) -> str:
     """The help of one of the other commands."""
-    command = OTHERS[name]
-    rows = [*command.rows, _HELP_ROW]
-    return f"Usage: pybuild {command.usage}\n\n{textwrap.fill(command.text, _WIDTH)}\n\n{_section('Options', rows)}\n"
+    rows = [*map(_row, row.options), _HELP_ROW]
+    return f"Usage: pybuild {row.usage}\n\n{textwrap.fill(row.text, _WIDTH)}\n\n{_section('Options', rows)}\n"
+
+
+def group_help(name: str) -> str:
+    """The help of the first word of commands of two words."""
+    rows = [(row.name, row.summary) for row in COMMANDS if row.name.split()[0] == name]
+    return f"Usage: pybuild {name} COMMAND [...]\n\n{GROUPS[name]}\n\n{_section('Commands', rows)}\n"
+
+
+def _commands() -> list[tuple[str, str]]:
+    return [("build", "build an image (the default command)"), *((row.name, row.summary) for row in COMMANDS)]
 
 
 def _rows(group: Group) -> list[tuple[str, str]]:

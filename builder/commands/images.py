@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from builder.commands.caller import Caller, read_format, store_root
+from builder.commands.line import Line
 from builder.commands.lookup import familiar, load
 from builder.errors import PybuildError
 from builder.report.inspection import size_of
@@ -14,10 +15,10 @@ from builder.store import Store
 from builder.values.record import TaggedImage
 
 
-def images(root: str | None, form: str, caller: Caller) -> int:
+def run(line: Line, caller: Caller) -> int:
     """List the images, the latest first. Raises StoreError."""
-    as_json = read_format(form)
-    path = store_root(root, caller)
+    as_json = read_format(line.text("format"))
+    path = store_root(line.text("root"), caller)
     rows: list[ImageRow] = []
     if path.is_dir():
         with Store.open(path) as store:

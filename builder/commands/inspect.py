@@ -6,15 +6,16 @@ import json
 import os
 
 from builder.commands.caller import Caller, read_format, store_root
+from builder.commands.line import Line
 from builder.commands.lookup import find_image
 from builder.oci.manifest import write_config
 from builder.report.inspection import inspection_json, inspection_text
 
 
-def inspect(text: str, root: str | None, form: str, caller: Caller) -> int:
-    """Show the image that `text` names. Raises ImageError or StoreError."""
-    as_json = read_format(form)
-    name, image = find_image(text, store_root(root, caller), caller)
+def run(line: Line, caller: Caller) -> int:
+    """Show the image that IMAGE names. Raises ImageError or StoreError."""
+    as_json = read_format(line.text("format"))
+    name, image = find_image(line.word("image"), store_root(line.text("root"), caller), caller)
     if as_json:
         caller.say([inspection_json(image, name, json.loads(write_config(image.config)))])
     else:

@@ -15,6 +15,7 @@ class Group(StrEnum):
     RESULT = "Result"
     STEPS = "Steps"
     DISPLAY = "Display"
+    CONNECTION = "Registries"
     OTHER = "Other"
 
 
@@ -38,6 +39,14 @@ class Option:
         """How errors call it: `-t/--tag`."""
         return "/".join(self.names)
 
+
+CONNECTION: tuple[Option, ...] = (
+    Option(("--creds",), Group.CONNECTION, "log in so, instead of with stored logins", "USER[:PASSWORD]"),
+    Option(("--authfile",), Group.CONNECTION, "the file of logins to read first", "FILE"),
+    Option(("--cert-dir",), Group.CONNECTION, "CAs (*.crt) and client certificates to use", "DIR"),
+    Option(("--insecure-registry",), Group.CONNECTION, "plain http or any certificate for it", "HOST[:PORT]", True),
+)
+"""What every command that talks to registries can be told (read by `connection`)."""
 
 OPTIONS: tuple[Option, ...] = (
     Option(("-f", "--file"), Group.INPUT, "the Buildfile; - reads standard input", "PATH"),
@@ -63,6 +72,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(("--allow",), Group.STEPS, "network.host or security.insecure", "RIGHT", True),
     Option(("--progress",), Group.DISPLAY, "plain, or auto: a live view on a terminal", "HOW"),
     Option(("-q", "--quiet"), Group.DISPLAY, "print nothing but the image's digest"),
+    *CONNECTION,
     Option(("--root",), Group.OTHER, "the store (else $PYBUILD_ROOT, else XDG data)", "DIR"),
 )
 
@@ -95,4 +105,8 @@ class BuildOptions:
     allow: tuple[str, ...] = ()
     progress: str | None = None
     quiet: bool = False
+    creds: str | None = None
+    authfile: str | None = None
+    cert_dir: str | None = None
+    insecure_registry: tuple[str, ...] = ()
     root: str | None = None

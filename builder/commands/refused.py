@@ -19,7 +19,6 @@ _HOSTS = "steps see this machine's resolv.conf; --add-host adds names"
 _PLATFORM = "use --platform OS/ARCH[/VARIANT]"
 _BY_DEFAULT = "this is how pybuild works; leave the option out"
 _SANDBOX = "every step has the same sandbox, without root; leave the option out"
-_CREDENTIALS = "only registries that need no credentials work yet; copy the base with skopeo and use FROM oci:DIR"
 _TIMES = "times of files are kept as steps leave them; leave the option out"
 _VOLUME = "use RUN --mount=type=bind (with --build-context for other directories) or RUN --mount=type=cache"
 _HISTORY = "the image's config and history are always written whole; leave the option out"
@@ -30,7 +29,6 @@ REFUSED: Final[Mapping[str, str]] = {
     "--annotation": "use --label NAME=VALUE, which goes into the image's config",
     "--arch": _PLATFORM,
     "--attest": _ATTEST,
-    "--authfile": _CREDENTIALS,
     "--build-arg-file": "give each with --build-arg NAME=VALUE",
     "--builder": "there is no daemon and so no builder to pick; leave the option out",
     "--cache-from": _STEP_CACHE,
@@ -38,7 +36,6 @@ REFUSED: Final[Mapping[str, str]] = {
     "--cache-ttl": _STEP_CACHE,
     "--cap-add": _CAPABILITIES,
     "--cap-drop": _CAPABILITIES,
-    "--cert-dir": _CREDENTIALS,
     "--cgroup-parent": _CGROUP,
     "--cgroupns": _SANDBOX,
     "--compress": _BY_DEFAULT,
@@ -50,7 +47,6 @@ REFUSED: Final[Mapping[str, str]] = {
     "--cpu-shares": _CGROUP,
     "--cpuset-cpus": _CGROUP + "; taskset limits the whole build",
     "--cpuset-mems": _CGROUP,
-    "--creds": _CREDENTIALS,
     "--debug": "set PYBUILD_DEBUG=1 for the traceback of an internal error",
     "--decryption-key": "encrypted images cannot be read",
     "--device": "devices of the host are never shown to a step",

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from builder.commands import arguments, fields
 from builder.commands.caller import Caller
+from builder.commands.connection import Connection, access_of
 from builder.commands.options import BuildOptions
 from builder.errors import BuildfileError, ContextError, UsageError
 from builder.source import SourceText
@@ -52,7 +53,12 @@ def request_of(options: BuildOptions, caller: Caller) -> BuildRequest:
         ulimits=tuple(arguments.read_ulimit(word) for word in options.ulimit),
         memory_bytes=arguments.read_memory(options.memory),
         proxies=tuple(pair for pair in arguments.proxies_of(environment) if pair[0] not in given),
+        access=access_of(_connection(options), caller),
     )
+
+
+def _connection(options: BuildOptions) -> Connection:
+    return Connection(options.creds, options.authfile, options.cert_dir, options.insecure_registry)
 
 
 def _context(text: str | None) -> Path:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from builder.commands.caller import Caller
+from builder.commands.line import Line
 from builder.kernel.worker_handle import run_in_namespace
 from builder.report.phrases import note
 
 
-def unshare(command: tuple[str, ...], caller: Caller) -> int:
+def run(line: Line, caller: Caller) -> int:
     """Run the command, or the shell of SHELL, and return its exit code. Raises MachineError or UsageError."""
-    argv = command or (caller.variable("SHELL") or "/bin/sh",)
+    argv = line.texts("command") or (caller.variable("SHELL") or "/bin/sh",)
     return run_in_namespace(argv, caller.environment, lambda text: caller.remark(note(text)))

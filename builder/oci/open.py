@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from builder.errors import ImageError
-from builder.oci.hosts import NO_PROXIES
 from builder.oci.layout import LayoutSource
 from builder.oci.scratch import Temporary
 from builder.oci.source import ImageSource
+from builder.values.access import Access
 from builder.values.reference import Reference
 
 
@@ -19,12 +19,12 @@ class Surroundings:
     """What sources need to know of the world.
 
     `temporary` gives fresh paths for big temporary files (None: the system's place for them); relative paths start at
-    `directory`; `proxies` are HTTP_PROXY and its kind, by any of their names.
+    `directory`; `access` is how registries are reached.
     """
 
     temporary: Temporary | None
     directory: Path
-    proxies: Mapping[str, str]
+    access: Access
 
 
 def open_source(
@@ -32,7 +32,7 @@ def open_source(
     temporary: Temporary | None = None,
     *,
     directory: Path = Path(),
-    proxies: Mapping[str, str] = NO_PROXIES,
+    access: Access | None = None,
 ) -> ImageSource:
     """The source that `text` names. Nothing is read yet. Raises ImageError when it cannot be a name.
 
@@ -40,7 +40,7 @@ def open_source(
     `/`, `./` or `../` (a root file system as tar or directory), `docker://NAME`, or a registry's NAME. `temporary`
     gives a fresh path on a file system with room (the store's).
     """
-    around = Surroundings(temporary, directory, proxies)
+    around = Surroundings(temporary, directory, access or Access())
     for prefix, opener in _OPENERS.items():
         if text.startswith(prefix):
             return opener(text.removeprefix(prefix), around)
@@ -56,7 +56,7 @@ def _registry(text: str, around: Surroundings) -> ImageSource:
         reference = Reference.parse(text)
     except ValueError as error:
         raise ImageError(str(error)) from error
-    return RegistrySource(reference, around.proxies)
+    return RegistrySource(reference, around.access)
 
 
 def _layout(text: str, around: Surroundings) -> ImageSource:

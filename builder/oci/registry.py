@@ -5,7 +5,7 @@ Source: OCI distribution-spec 1.1 (Pull).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,12 +13,12 @@ from builder.errors import ImageError
 from builder.oci.client import Client
 from builder.oci.document import MAX_DOCUMENT_BYTES, digest_of
 from builder.oci.download import Download
-from builder.oci.hosts import NO_PROXIES
 from builder.oci.manifest import INDEX_TYPES, MANIFEST_TYPES, kind_of
 from builder.oci.source import Documents, Progress, load_image, named
 from builder.oci.transport import Http, Patience, TransferBroken, limited_body
 from builder.oci.unreachable import unreachable
 from builder.oci.verify import new_file, verified_bytes
+from builder.values.access import Access
 from builder.values.digest import Digest
 from builder.values.image import Descriptor, Image
 from builder.values.platform import Platform
@@ -35,14 +35,12 @@ class _Answer:
 
 
 class RegistrySource:
-    """An image of a registry. `proxies` are HTTP_PROXY and its kind, by any of their names."""
+    """An image of a registry, reached as `access` says."""
 
-    def __init__(
-        self, reference: Reference, proxies: Mapping[str, str] = NO_PROXIES, patience: Patience | None = None
-    ) -> None:
+    def __init__(self, reference: Reference, access: Access | None = None, patience: Patience | None = None) -> None:
         self._reference = reference
         self._documents = Documents()
-        self._client = Client(reference, Http(proxies, patience or Patience()))
+        self._client = Client(reference, Http((access or Access()).proxies, patience or Patience()))
         self.name = reference.familiar
 
     def load(self, platform: Platform) -> Image:

@@ -47,7 +47,7 @@ class Images:
         self._named = dict(request.build_contexts)
         self._pull = request.pull
         self._asked = request.platform
-        self._proxies = dict(request.proxies)
+        self._access = request.access
         self._emit = emit
         self._found: dict[tuple[str, Platform], FoundImage] = {}
         self.on_found: Callable[[FoundImage], None] = _nothing
@@ -147,7 +147,7 @@ class Images:
         return self._asked is not None or platform != build_platform()
 
     def _source(self, text: str) -> ImageSource:
-        return open_source(text, self._store.blobs.temporary, proxies=self._proxies)
+        return open_source(text, self._store.blobs.temporary, access=self._access)
 
     def _keep(self, reference: Reference, platform: Platform, image: Image, source: ImageSource) -> None:
         for digest, data in source.documents(image):

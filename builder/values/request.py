@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
 from builder.source import SourceText
+from builder.values.access import Access
 from builder.values.crossing import NetworkMode
 from builder.values.elsewhere import Elsewhere
 from builder.values.platform import Platform
@@ -88,6 +89,8 @@ class BuildRequest:
     ulimits: tuple[Ulimit, ...] = ()
     memory_bytes: int = 0
     proxies: tuple[tuple[str, str], ...] = ()  # HTTP_PROXY and its kind, as ARGs that are in no key and no history
+    access: Access = field(default_factory=Access)
     compression: Compression = Compression.GZIP
+    store_limit_bytes: int = 0  # what the store is brought back to after a build; 0 is no limit
     elsewhere: Elsewhere | None = None
     context_name: str = ""  # what people call a context that was fetched

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from builder.commands.app import NAMES, app, plain_flags, root_after_command, run
+from builder.commands.app import app, plain_flags, root_after_command, run
+from builder.commands.options import OPTIONS
+from builder.commands.table import NAMES
 from builder.errors import ContextError, PybuildError, UsageError
 from tests.commands.built import make_context
 from tests.commands.callers import caller, remarked
@@ -69,7 +71,7 @@ def test_version() -> None:
         (["images", "--filter", "x"], "there is no option --filter"),
         ([".", "extra"], "unexpected extra argument"),
         ([".", "-t"], "requires an argument"),
-        (["inspect"], "Missing argument"),
+        (["inspect"], "Missing argument 'IMAGE'"),
         (["store"], "Missing command"),
         (["store", "prune"], "No such command"),
         ([], "context is missing"),
@@ -93,15 +95,15 @@ def test_a_misspelt_option_suggests_the_nearest() -> None:
 
 def test_flags_with_values_as_docker_takes_them() -> None:
     """`--pull=true` is the flag, `--pull=false` is not; values of other options and what follows `--` stay."""
-    assert plain_flags(["--pull=true", "--no-cache=false", "."]) == ["--pull", "."]
-    assert plain_flags(["--label", "--pull=true", "--", "--pull=true"]) == [
+    assert plain_flags(["--pull=true", "--no-cache=false", "."], OPTIONS) == ["--pull", "."]
+    assert plain_flags(["--label", "--pull=true", "--", "--pull=true"], OPTIONS) == [
         "--label",
         "--pull=true",
         "--",
         "--pull=true",
     ]
-    assert plain_flags(["-t"]) == ["-t"]
-    assert plain_flags(["--tag=--pull=true"]) == ["--tag=--pull=true"]
+    assert plain_flags(["-t"], OPTIONS) == ["-t"]
+    assert plain_flags(["--tag=--pull=true"], OPTIONS) == ["--tag=--pull=true"]
 
 
 def test_words_of_a_command_are_not_options() -> None:

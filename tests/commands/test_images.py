@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from builder.commands.images import images
+from builder.commands.app import run
 from builder.errors import UsageError
 from tests.commands.built import build_into
 from tests.commands.callers import caller, said
@@ -19,7 +19,7 @@ def test_the_latest_comes_first(tmp_path: Path) -> None:
     digest = build_into(root, tmp_path / "c", "first:1")
     build_into(root, tmp_path / "c", "localhost:5000/second:2")
     who = caller()
-    assert images(str(root), "table", who) == 0
+    assert run(["images", "--root", str(root), "--format", "table"], who) == 0
     head, second, first = said(who).splitlines()
     assert head.split() == ["NAME", "TAG", "DIGEST", "AGE", "SIZE"]
     assert second.startswith("localhost:5000/second  2    ") and first.startswith("first ")
@@ -30,7 +30,7 @@ def test_json(tmp_path: Path) -> None:
     """Programs get an array of objects."""
     digest = build_into(tmp_path / "store", tmp_path / "c", "app:1")
     who = caller()
-    images(str(tmp_path / "store"), "json", who)
+    run(["images", "--root", str(tmp_path / "store"), "--format", "json"], who)
     [row] = json.loads(said(who))
     assert (row["name"], row["tag"], row["digest"]) == ("app", "1", digest)
     assert row["size"] > 0
@@ -39,7 +39,7 @@ def test_json(tmp_path: Path) -> None:
 def test_no_store_is_no_images(tmp_path: Path) -> None:
     """Where nothing was built there is an empty list, and looking makes no store."""
     who = caller()
-    assert images(str(tmp_path / "none"), "json", who) == 0
+    assert run(["images", "--root", str(tmp_path / "none"), "--format", "json"], who) == 0
     assert json.loads(said(who)) == []
     assert not (tmp_path / "none").exists()
 
@@ -50,11 +50,11 @@ def test_a_damaged_image_is_listed(tmp_path: Path) -> None:
     digest = build_into(root, tmp_path / "c", "app:1")
     (root / "blobs" / "sha256" / digest[7:]).unlink()
     who = caller()
-    assert images(str(root), "table", who) == 0
+    assert run(["images", "--root", str(root), "--format", "table"], who) == 0
     assert said(who).splitlines()[1].endswith("damaged")
 
 
 def test_formats_are_checked_first() -> None:
     """An unknown format is refused."""
     with pytest.raises(UsageError):
-        images(None, "yaml", caller())
+        run(["images", "--format", "yaml"], caller())

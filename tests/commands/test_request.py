@@ -13,6 +13,7 @@ from builder.commands.options import BuildOptions
 from builder.commands.request import STDIN_LIMIT_BYTES, request_of
 from builder.errors import BuildfileError, ContextError, PybuildError, UsageError
 from builder.source import SourceText
+from builder.values.access import Access
 from builder.values.crossing import NetworkMode
 from builder.values.elsewhere import Elsewhere, StreamContext, UrlContext
 from builder.values.platform import Platform
@@ -20,6 +21,8 @@ from builder.values.repository import Repository
 from builder.values.request import BuildRequest, Output
 from tests.commands.callers import caller
 from tests.report import terminal
+
+NO_ACCESS = Access()
 
 
 def test_a_line_with_everything(tmp_path: Path) -> None:
@@ -45,7 +48,7 @@ def test_a_line_with_everything(tmp_path: Path) -> None:
         allow=("network.host",),
     )
     request = request_of(options, caller(environment={"B": "2", "http_proxy": "http://p"}))
-    assert dataclasses.replace(request, tags=(), secrets=(), ulimits=()) == BuildRequest(
+    assert dataclasses.replace(request, tags=(), secrets=(), ulimits=(), access=NO_ACCESS) == BuildRequest(
         context=tmp_path,
         buildfile=Path("sub/Dockerfile"),
         build_args=(("A", "1"), ("B", "2")),
@@ -61,6 +64,7 @@ def test_a_line_with_everything(tmp_path: Path) -> None:
         add_hosts=(("db", "10.0.0.1"),),
         memory_bytes=1024,
         proxies=(("http_proxy", "http://p"),),
+        access=NO_ACCESS,
     )
     assert [tag.familiar for tag in request.tags] == ["app:1", "app:latest"]
     assert [(secret.id, secret.value) for secret in request.secrets] == [("t", b"t")]
@@ -69,9 +73,8 @@ def test_a_line_with_everything(tmp_path: Path) -> None:
 
 def test_a_bare_line(tmp_path: Path) -> None:
     """Without options there are no surprises: the context, and nothing of the environment but proxies."""
-    assert request_of(BuildOptions(context=str(tmp_path)), caller(environment={"A": "1"})) == BuildRequest(
-        context=tmp_path
-    )
+    request = request_of(BuildOptions(context=str(tmp_path)), caller(environment={"A": "1"}))
+    assert dataclasses.replace(request, access=NO_ACCESS) == BuildRequest(context=tmp_path, access=NO_ACCESS)
 
 
 def test_a_proxy_given_as_build_arg_wins(tmp_path: Path) -> None:

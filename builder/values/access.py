@@ -1,0 +1,72 @@
+"""How registries are reached, as one value: proxies, logins, what is trusted, and where names lead. Nothing is read or
+asked here; the front door puts it together once and hands it down.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Protocol
+
+from builder.values.registries import RegistryRules
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """A login at one registry: a name and a password, or an identity token (which a token service takes instead).
+
+    Never shown: neither by repr nor in any message.
+    """
+
+    username: str
+    password: str = ""
+    identity_token: str = ""
+
+    def __repr__(self) -> str:
+        return "Credential(...)"
+
+
+class Keyring(Protocol):
+    """Where logins are found."""
+
+    def find(self, registry: str, repository: str) -> Credential | None:
+        """The login for a registry (`host[:port]`, as in a Reference), or one that is only for a part of its
+        repositories; None where there is none. Raises UsageError for a file or helper that cannot be used."""
+
+
+@dataclass(frozen=True, slots=True)
+class NoKeys:
+    """A keyring that holds nothing: everybody is anonymous."""
+
+    def find(self, registry: str, repository: str) -> Credential | None:  # noqa: ARG002 - the protocol's signature
+        """None."""
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """Which servers are believed.
+
+    `insecure` are hosts (`host[:port]`) that may speak plain http or show a certificate nobody vouches for, because
+    somebody asked for it; `cert_dir` holds CAs and client certificates for the registries of this command;
+    `cert_folders` are folders that hold such a directory for each registry (`/etc/docker/certs.d`), the first wins.
+    """
+
+    insecure: tuple[str, ...] = ()
+    cert_dir: Path | None = None
+    cert_folders: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """All that a request to a registry depends on besides the request. `proxies` are HTTP_PROXY and its kind, by any of
+    their names; `total_s` bounds the time of all transfers of one command in seconds, 0 for no bound of that kind.
+    """
+
+    proxies: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    keyring: Keyring = field(default_factory=NoKeys)
+    trust: Trust = field(default_factory=Trust)
+    rules: RegistryRules = field(default_factory=RegistryRules)
+    total_s: float = 0.0
