@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from builder.errors import ImageError, StoreError
+from builder.errors import ImageError
 from builder.oci.document import MAX_DOCUMENT_BYTES
 from builder.oci.layout import LAYOUT_FILE, BlobPath, LayoutReader, blobs_of, index_entries
 from builder.oci.manifest import write_index
 from builder.oci.members import Members
-from builder.oci.place import sync_directory, temporary_beside
 from builder.oci.scratch import Temporary
-from builder.oci.verify import chunks_of, write_error
-from builder.tree.tarwrite import END_OF_ARCHIVE, header, padding
+from builder.oci.tarball import Tarball, write_tarball
 from builder.values.digest import Digest
-from builder.values.entry import Entry, Kind
 from builder.values.image import Descriptor, Image
 from builder.values.reference import Reference
+
+
+@dataclass(frozen=True, slots=True)
+class NamedImage:
+    """An image and the names that it gets in an archive."""
+
+    image: Image
+    names: tuple[Reference, ...]
 
 
 class ArchiveSource(LayoutReader):
@@ -67,58 +72,31 @@ def write_archive(
 
     `blob_path` gives the file of each blob. Raises StoreError; for a stream whose reader went away, BrokenPipeError.
     """
-    if not isinstance(destination, Path):
-        _write(destination, image, blob_path, names)
-        return
-    try:
-        _write_file(destination, image, blob_path, names)
-    except OSError as error:
-        raise write_error(error, destination) from error
+    write_archive_of(destination, (NamedImage(image, names),), blob_path)
 
 
-def _write_file(path: Path, image: Image, blob_path: BlobPath, names: tuple[Reference, ...]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = temporary_beside(path)
-    try:
-        with open(temporary, "xb") as file:
-            _write(file, image, blob_path, names)
-            file.flush()
-            os.fsync(file.fileno())
-        os.rename(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    sync_directory(path.parent)
+def write_archive_of(destination: Path | BinaryIO, images: Sequence[NamedImage], blob_path: BlobPath) -> None:
+    """The same for several images in one archive; a blob that they share is in it once."""
+    entries = [entry for named in images for entry in index_entries(named.image, named.names)]
+
+    def write(tar: Tarball) -> None:
+        begin_layout(tar, entries)
+        write_blobs(tar, images, blob_path)
+        tar.end()
+
+    write_tarball(destination, write)
 
 
-def _write(out: BinaryIO, image: Image, blob_path: BlobPath, names: tuple[Reference, ...]) -> None:
-    """The members in a fixed order, the small ones that a reader looks for first at the front."""
-    for name in (b"blobs", b"blobs/sha256"):
-        out.write(header(Entry(name, Kind.DIR, mode=0o755)))
-    _write_bytes(out, b"oci-layout", LAYOUT_FILE)
-    _write_bytes(out, b"index.json", write_index(index_entries(image, names)))
-    for descriptor in sorted(blobs_of(image), key=lambda descriptor: descriptor.digest):
-        _write_blob(out, descriptor, blob_path(descriptor.digest))
-    out.write(END_OF_ARCHIVE)
+def begin_layout(tar: Tarball, entries: Sequence[Descriptor]) -> None:
+    """The members that a reader of a layout looks for first."""
+    tar.directory("blobs")
+    tar.directory("blobs/sha256")
+    tar.document("oci-layout", LAYOUT_FILE)
+    tar.document("index.json", write_index(entries))
 
 
-def _write_bytes(out: BinaryIO, name: bytes, data: bytes) -> None:
-    out.write(header(Entry(name, Kind.FILE, mode=0o644, size=len(data))) + data + padding(len(data)))
-
-
-def _write_blob(out: BinaryIO, descriptor: Descriptor, path: Path) -> None:
-    count = 0
-    out.write(header(Entry(b"blobs/sha256/" + descriptor.digest.hex.encode(), Kind.FILE, size=descriptor.size)))
-    try:
-        blob = open(path, "rb", buffering=0)  # noqa: SIM115 - the try is for the opening alone, the with comes below
-    except FileNotFoundError as error:
-        raise StoreError(
-            f"blob {descriptor.digest} is missing in the store", hint="build again with --no-cache"
-        ) from error
-    with blob:
-        for chunk in chunks_of(blob, descriptor.size + 1):
-            count += len(chunk)
-            out.write(chunk)
-    if count != descriptor.size:
-        raise StoreError(f"blob {descriptor.digest} is damaged in the store: it should have {descriptor.size} bytes")
-    out.write(padding(descriptor.size))
+def write_blobs(tar: Tarball, images: Sequence[NamedImage], blob_path: BlobPath) -> None:
+    """Every blob of the images once, in the order of their digests."""
+    every = {point.digest: point for named in images for point in blobs_of(named.image)}
+    for descriptor in sorted(every.values(), key=lambda point: point.digest):
+        tar.blob(descriptor, blob_path(descriptor.digest))

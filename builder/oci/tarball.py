@@ -1,0 +1,95 @@
+"""One tar of small documents and blobs, written to a file or to a stream: the ground of both kinds of archive.
+
+The bytes depend on the members alone: owner 0, no times, fixed modes. A file appears under its name only when all of
+it is on the disk.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+from builder.errors import StoreError
+from builder.oci.place import sync_directory, temporary_beside
+from builder.oci.verify import chunks_of, write_error
+from builder.tree.tarwrite import END_OF_ARCHIVE, header, padding
+from builder.values.entry import Entry, Kind
+from builder.values.image import Descriptor
+
+
+class Tarball:
+    """The members of a tar as they go out, in the order of the calls. Raises OSError when they cannot be written."""
+
+    def __init__(self, out: BinaryIO) -> None:
+        self._out = out
+
+    def directory(self, name: str) -> None:
+        """A directory."""
+        self._out.write(header(Entry(name.encode(), Kind.DIR, mode=0o755)))
+
+    def document(self, name: str, data: bytes) -> None:
+        """A small file."""
+        self._out.write(header(Entry(name.encode(), Kind.FILE, mode=0o644, size=len(data))) + data)
+        self._out.write(padding(len(data)))
+
+    def blob(self, descriptor: Descriptor, path: Path) -> None:
+        """The blob in the file `path`, where an OCI layout has it. Raises StoreError for one not whole."""
+        name = blob_name(descriptor)
+        count = 0
+        self._out.write(header(Entry(name.encode(), Kind.FILE, mode=0o644, size=descriptor.size)))
+        try:
+            blob = open(path, "rb", buffering=0)  # noqa: SIM115 - the try is for the opening alone, the with comes below
+        except FileNotFoundError as error:
+            raise StoreError(
+                f"blob {descriptor.digest} is missing in the store", hint="build again with --no-cache"
+            ) from error
+        with blob:
+            for chunk in chunks_of(blob, descriptor.size + 1):
+                count += len(chunk)
+                self._out.write(chunk)
+        if count != descriptor.size:
+            raise StoreError(
+                f"blob {descriptor.digest} is damaged in the store: it should have {descriptor.size} bytes"
+            )
+        self._out.write(padding(descriptor.size))
+
+    def end(self) -> None:
+        """What closes a tar; nothing may follow."""
+        self._out.write(END_OF_ARCHIVE)
+        self._out.flush()
+
+
+def blob_name(descriptor: Descriptor) -> str:
+    """Where a layout has a blob."""
+    return f"blobs/sha256/{descriptor.digest.hex}"
+
+
+def write_tarball(destination: Path | BinaryIO, write: Callable[[Tarball], None]) -> None:
+    """Have `write` put a whole tar into a file (replaced when all is written) or an open binary stream.
+
+    Raises StoreError; for a stream that cannot be written the OSError itself, such as BrokenPipeError.
+    """
+    if not isinstance(destination, Path):
+        write(Tarball(destination))
+        return
+    try:
+        _write_file(destination, write)
+    except OSError as error:
+        raise write_error(error, destination) from error
+
+
+def _write_file(path: Path, write: Callable[[Tarball], None]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = temporary_beside(path)
+    try:
+        with open(temporary, "xb") as file:
+            write(Tarball(file))
+            file.flush()
+            os.fsync(file.fileno())
+        os.rename(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_directory(path.parent)

@@ -1,0 +1,56 @@
+"""The ground of both kinds of archive."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from builder.errors import StoreError
+from builder.oci.tarball import Tarball, blob_name, write_tarball
+from builder.values.digest import Digest
+from builder.values.image import MEDIA_LAYER, Descriptor
+
+DATA = b"a layer" * 1000
+BLOB = Descriptor(MEDIA_LAYER, Digest.of(DATA), len(DATA))
+
+
+def test_members_come_back_with_pythons_tarfile(tmp_path: Path) -> None:
+    """A directory, a document and a blob, each with its content."""
+    (tmp_path / "blob").write_bytes(DATA)
+
+    def write(tar: Tarball) -> None:
+        tar.directory("blobs")
+        tar.document("index.json", b"{}")
+        tar.blob(BLOB, tmp_path / "blob")
+        tar.end()
+
+    write_tarball(tmp_path / "deep" / "a.tar", write)
+    with tarfile.open(tmp_path / "deep" / "a.tar") as archive:
+        assert archive.getnames() == ["blobs", "index.json", blob_name(BLOB)]
+        member = archive.extractfile(blob_name(BLOB))
+        assert member is not None
+        assert member.read() == DATA
+
+
+def test_a_blob_that_is_not_whole_is_refused(tmp_path: Path) -> None:
+    """Missing, cut short, or longer than it should be."""
+    for damage in (None, DATA[:-1], DATA + b"x"):
+        if damage is not None:
+            (tmp_path / "blob").write_bytes(damage)
+        with pytest.raises(StoreError, match=f"blob {BLOB.digest} is (missing|damaged)"):
+            Tarball(io.BytesIO()).blob(BLOB, tmp_path / "blob")
+
+
+def test_nothing_stays_of_a_file_that_was_not_finished(tmp_path: Path) -> None:
+    """Neither the name nor a temporary file."""
+
+    def write(tar: Tarball) -> None:
+        tar.document("index.json", b"{}")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_tarball(tmp_path / "a.tar", write)
+    assert list(tmp_path.iterdir()) == []
