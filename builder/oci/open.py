@@ -60,20 +60,20 @@ def _registry(text: str, around: Surroundings) -> ImageSource:
 
 
 def _layout(text: str, around: Surroundings) -> ImageSource:
-    return LayoutSource(*_path_and_tag(text, around))
+    return LayoutSource(*path_and_tag(text, around.directory))
 
 
 def _oci_archive(text: str, around: Surroundings) -> ImageSource:
     from builder.oci.archive import ArchiveSource
 
-    path, tag = _path_and_tag(text, around)
+    path, tag = path_and_tag(text, around.directory)
     return ArchiveSource(path, tag, around.temporary)
 
 
 def _docker_archive(text: str, around: Surroundings) -> ImageSource:
     from builder.oci.docker_archive import DockerArchiveSource
 
-    path, tag = _path_and_tag(text, around)
+    path, tag = path_and_tag(text, around.directory)
     return DockerArchiveSource(path, tag, around.temporary)
 
 
@@ -83,19 +83,22 @@ def _rootfs(text: str, around: Surroundings) -> ImageSource:
     return RootfsSource(around.directory / text, around.temporary)
 
 
-def _path_and_tag(text: str, around: Surroundings) -> tuple[Path, str | None]:
-    """Split `PATH[:TAG]`. A path may hold colons: the longest one that exists is meant, else the first colon splits."""
+def path_and_tag(text: str, directory: Path) -> tuple[Path, str | None]:
+    """Split `PATH[:TAG]`; relative paths start at `directory`. Raises ImageError without a path.
+
+    A path may hold colons: the longest one that exists is meant, else the first colon splits.
+    """
     if not text:
         raise ImageError("a path is missing after the transport", hint="for example oci:DIR:TAG")
-    whole = around.directory / text
+    whole = directory / text
     if ":" not in text or whole.exists():
         return whole, None
     cuts = [at for at, letter in enumerate(text) if letter in ":@" and at > 0]
     for at in reversed(cuts):
-        if (around.directory / text[:at]).exists():
-            return around.directory / text[:at], text[at + 1 :] or None
+        if (directory / text[:at]).exists():
+            return directory / text[:at], text[at + 1 :] or None
     head, _, tag = text.partition(":")
-    return around.directory / head, tag or None
+    return directory / head, tag or None
 
 
 _OPENERS: dict[str, Callable[[str, Surroundings], ImageSource]] = {
