@@ -130,4 +130,4 @@ def named(error: ImageError, name: str) -> ImageError:
     """The same error with the image's name in front, unless the name is in it already."""
     if name in error.message:
         return error
-    return ImageError(f"{name}: {error.message}", span=error.span, hint=error.hint)
+    return type(error)(f"{name}: {error.message}", span=error.span, hint=error.hint)

@@ -29,7 +29,7 @@ def assemble(
     target: TargetPlan, outcomes: Mapping[int, Outcome], plans: Mapping[int, TargetPlan], hands: Hands
 ) -> Image:
     """The image of a target, its documents and blobs in the store. Raises ImageError, StoreError."""
-    layers = tuple(hands.layers.prove(layer) for layer in outcomes[target.index].stack.layers)
+    layers = hands.layers.prove_all(outcomes[target.index].stack.layers)
     created_s = _created_s(target, outcomes, layers, hands)
     config = ImageConfig(
         platform=target.platform,

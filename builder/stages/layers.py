@@ -1,4 +1,4 @@
-"""Layers at hand: blobs fetched when they are first needed, their indexes, and the merged view of a stack.
+"""Layers at hand: fetched when they are first needed, several at a time; their indexes; the merged view of a stack.
 
 Nothing here unpacks: questions about an image's files are answered from its layers' indexes.
 """
@@ -8,12 +8,14 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from builder.errors import ImageError, StoreError
+from builder.oci.lanes import Carry, Check, carry_all, go_on, lanes
 from builder.oci.source import ImageSource
+from builder.stages.arrivals import Arrivals
 from builder.stages.images import FoundImage
 from builder.store.store import Store
 from builder.tree.index import index_of, read_index
@@ -21,24 +23,26 @@ from builder.tree.reader import LayerReader
 from builder.tree.view import Located, View
 from builder.values.digest import ChainId, DiffId, Digest
 from builder.values.entry import Entry
-from builder.values.event import Emit, Transfer
+from builder.values.event import Emit
 from builder.values.image import MEDIA_LAYER, Descriptor, Layer
 from builder.values.record import LayerRecord
 from builder.values.stack import Stack
 
-_REPORT_BYTES = 4 << 20  # a transfer is reported once in so many bytes
-
 
 class Layers:
-    """The layers of one build: those of the store, and those that the images found so far can give."""
+    """The layers of one build: those of the store, and those that the images found so far can give.
+
+    May be used from several threads.
+    """
 
     def __init__(self, store: Store, emit: Emit) -> None:
         self._store = store
-        self._emit = emit
+        self._arrivals = Arrivals(store, emit)
         self._sources: dict[DiffId, tuple[ImageSource, Layer]] = {}
         self._indexes: dict[DiffId, list[Entry]] = {}
         self._views: dict[ChainId, View] = {}
-        self._lock = threading.RLock()
+        self._reading: dict[DiffId, threading.Lock] = {}  # whoever reads a layer through does it alone
+        self._lock = threading.Lock()
 
     def learn(self, found: FoundImage) -> None:
         """Remember where this image's layers can be had."""
@@ -59,23 +63,79 @@ class Layers:
 
         The blob has its digest; that it also has the layer's diff-id is an image's claim until somebody has read it.
         """
-        with self._lock:
-            record = self._store.layers.find(layer.diff_id)
-            if record is not None:
-                return Layer(record.descriptor, layer.diff_id)
-            source = self._sources.get(layer.diff_id)
-            # Another image may hold the same layer compressed in another way: what is fetched is what the source has.
-            held = layer if source is None else source[1]
-            if not self._is_whole(held.descriptor):
-                self._fetch(held)
-            return held
+        return self._ensure(layer, go_on)
 
     def prove(self, layer: Layer) -> Layer:
         """The same, and the diff-id is known to be true: for what goes into an image. Raises ImageError, StoreError."""
-        with self._lock:
-            held = self.ensure(layer)
-            if self._store.layers.find(layer.diff_id) is None:
-                self._make_index(held)
+        return self._prove(layer, go_on)
+
+    def ensure_all(self, layers: Sequence[Layer]) -> tuple[Layer, ...]:
+        """`ensure` for all of these, several at a time. The first error ends it and is the one raised."""
+        return self._all(layers, self._at_hand, self._ensure)
+
+    def prove_all(self, layers: Sequence[Layer]) -> tuple[Layer, ...]:
+        """`prove` for all of these, several at a time: one is read while others still come."""
+        return self._all(layers, self._proven, self._prove)
+
+    @contextmanager
+    def arriving(self, layers: Sequence[Layer]) -> Iterator[Callable[[int], Layer]]:
+        """Begin to fetch these; inside the block the given function waits for the one of a number and gives it."""
+        with lanes(layers, self._ensure) as arrived:
+            yield arrived
+
+    def _all(
+        self,
+        layers: Sequence[Layer],
+        find: Callable[[Layer], Layer | None],
+        carry: Carry[Layer, Layer],
+    ) -> tuple[Layer, ...]:
+        """What `find` finds, and what `carry` brings for all others."""
+        held = {layer.diff_id: find(layer) for layer in layers}
+        missing = list({layer.diff_id: layer for layer in layers if held[layer.diff_id] is None}.values())
+        if missing:  # a build that has all of its layers starts no thread
+            held.update(zip((layer.diff_id for layer in missing), carry_all(missing, carry), strict=True))
+        return tuple(found for layer in layers if (found := held[layer.diff_id]) is not None)
+
+    def _proven(self, layer: Layer) -> Layer | None:
+        """The layer whose diff-id somebody has checked, if it is in the store."""
+        record = self._store.layers.find(layer.diff_id)
+        return None if record is None else Layer(record.descriptor, layer.diff_id)
+
+    def _at_hand(self, layer: Layer) -> Layer | None:
+        """The layer whose blob is in the store, if it is."""
+        proven = self._proven(layer)
+        if proven is not None:
+            return proven
+        held = self._offered(layer)
+        return held if self._arrivals.is_here(held.descriptor) else None
+
+    def _offered(self, layer: Layer) -> Layer:
+        """The layer as its source has it: another image may hold the same one compressed in another way."""
+        source = self._sources.get(layer.diff_id)
+        return layer if source is None else source[1]
+
+    def _ensure(self, layer: Layer, check: Check) -> Layer:
+        found = self._at_hand(layer)
+        if found is not None:
+            return found
+        known = self._sources.get(layer.diff_id)
+        if known is None:
+            raise StoreError(
+                f"the layer {layer.descriptor.digest} is missing from the store",
+                hint="build again with --pull and --no-cache, or remove the image that needs it",
+            )
+        source, held = known
+        self._arrivals.bring(held.descriptor, source, check)
+        return held
+
+    def _prove(self, layer: Layer, check: Check) -> Layer:
+        held = self._ensure(layer, check)
+        with self._alone(layer):
+            proven = self._proven(layer)
+            if proven is not None:
+                return proven
+            check()
+            self._make_index(held)
             return held
 
     def trust(self, layer: Layer) -> None:
@@ -103,58 +163,32 @@ class Layers:
         """The file of the layer's blob, which must be in the store."""
         return self._store.blobs.path(layer.descriptor.digest)
 
-    def _is_whole(self, descriptor: Descriptor) -> bool:
-        try:
-            return os.stat(self._store.blobs.path(descriptor.digest)).st_size == descriptor.size
-        except OSError:
-            return False
-
-    def _fetch(self, layer: Layer) -> None:
-        known = self._sources.get(layer.diff_id)
-        if known is None:
-            raise StoreError(
-                f"the layer {layer.descriptor.digest} is missing from the store",
-                hint="build again with --pull and --no-cache, or remove the image that needs it",
-            )
-        source, _ = known
-        temporary = self._store.blobs.temporary()
-        try:
-            source.fetch(layer.descriptor, temporary, self._progress(layer.descriptor))
-            self._store.blobs.adopt(temporary, layer.descriptor.digest)
-        finally:
-            temporary.unlink(missing_ok=True)
-
-    def _progress(self, descriptor: Descriptor) -> Callable[[int], None]:
-        what = descriptor.digest.hex[:12]
-        shown = -1
-
-        def report(done: int) -> None:
-            nonlocal shown
-            step = done // _REPORT_BYTES
-            if step != shown or done == descriptor.size:
-                shown = step
-                self._emit(Transfer("pull", what, done, descriptor.size))
-
-        return report
-
     def index(self, layer: Layer) -> list[Entry]:
         """The layer's entries; read from its blob once if the store has no index of it."""
-        with self._lock:
+        return self._index(layer, go_on)
+
+    def _index(self, layer: Layer, check: Check) -> list[Entry]:
+        with self._alone(layer):
             entries = self._indexes.get(layer.diff_id)
             if entries is None:
-                entries = self._indexes[layer.diff_id] = self._read_index(layer)
+                check()
+                entries = self._indexes[layer.diff_id] = self._read_index(layer, check)
             return entries
 
-    def _read_index(self, layer: Layer) -> list[Entry]:
-        if not self._store.layers.has_index(layer.diff_id):
-            self._make_index(self.ensure(layer))
+    def _read_index(self, layer: Layer, check: Check) -> list[Entry]:
+        if not self._has_index(layer):
+            self._make_index(self._ensure(layer, check))
         path = self._store.layers.index_path(layer.diff_id)
         try:
             return read_index(path)
         except StoreError:  # damaged on the disk: everything in it stands in the blob too
             self._store.layers.discard_index(layer.diff_id)
-            self._make_index(self.ensure(layer))
+            self._make_index(self._ensure(layer, check))
             return read_index(path)
+
+    def _alone(self, layer: Layer) -> threading.Lock:
+        with self._lock:
+            return self._reading.setdefault(layer.diff_id, threading.Lock())
 
     def _make_index(self, held: Layer) -> None:
         temporary = self._store.blobs.temporary()
@@ -165,12 +199,16 @@ class Layers:
 
     def view(self, stack: Stack) -> View:
         """The merged file system of a stack."""
-        with self._lock:
-            view = self._views.get(stack.chain)
-            if view is None:
-                view = View.of([self.index(layer) for layer in stack.layers])
-                self._views[stack.chain] = view
-            return view
+        view = self._views.get(stack.chain)
+        if view is None:
+            # Where there is no index, the layer must be read: that is worth a thread, looking up a table is not.
+            carry_all([layer for layer in stack.layers if not self._has_index(layer)], self._index)
+            view = View.of([self.index(layer) for layer in stack.layers])
+            self._views[stack.chain] = view
+        return view
+
+    def _has_index(self, layer: Layer) -> bool:
+        return self._store.layers.has_index(layer.diff_id)
 
     def contents(self, stack: Stack, wanted: list[Located]) -> Callable[[Located], Callable[[], int]]:
         """Openers for the contents of files of a stack: one pass over each layer that holds any of them."""
@@ -178,8 +216,8 @@ class Layers:
         for located in wanted:
             by_layer.setdefault(located.layer, []).append(located.entry)
         spools = {}
-        for number, entries in by_layer.items():
-            held = self.ensure(stack.layers[number])
+        at_hand = self.ensure_all([stack.layers[number] for number in by_layer])
+        for held, (number, entries) in zip(at_hand, by_layer.items(), strict=True):
             reader = LayerReader(self.blob_path(held), held.descriptor.media_type)
             with self.reading(held):
                 spools[number] = reader.spool(entries, self._store.blobs.temporary().parent)

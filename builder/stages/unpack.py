@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 from builder.stages.hands import Hands
@@ -14,22 +15,23 @@ from builder.values.stack import Stack
 
 def tree_of(stack: Stack, hands: Hands) -> Tree:
     """The stack's snapshots, uppermost first. Raises ImageError, StoreError, MachineError."""
-    lowers: tuple[str, ...] = ()
     if not stack.layers:
-        return Tree(lowers)
+        return Tree(())
     snapshots = hands.store.snapshots.within(hands.door.ids)
-    for layer, chain in zip(stack.layers, stack.chains(), strict=True):
-        found = snapshots.find(chain)
-        if found is None:
-            found = _unpacked(layer, chain, lowers, hands)
-        lowers = (str(found), *lowers)
+    places = [(layer, chain, snapshots.find(chain)) for layer, chain in zip(stack.layers, stack.chains(), strict=True)]
+    lowers: tuple[str, ...] = ()
+    # Upper layers still come while lower ones are unpacked.
+    with hands.layers.arriving([layer for layer, _, there in places if there is None]) as arrived:
+        missing = itertools.count()
+        for _, chain, there in places:
+            path = there or _unpacked(arrived(next(missing)), chain, lowers, hands)
+            lowers = (str(path), *lowers)
     return Tree(lowers)
 
 
-def _unpacked(layer: Layer, chain: ChainId, lowers: tuple[str, ...], hands: Hands) -> Path:
-    held = hands.layers.ensure(layer)
+def _unpacked(held: Layer, chain: ChainId, lowers: tuple[str, ...], hands: Hands) -> Path:
     descriptor = held.descriptor
-    with_index = not hands.store.layers.has_index(layer.diff_id)
+    with_index = not hands.store.layers.has_index(held.diff_id)
     index = hands.store.blobs.temporary() if with_index else None
     scratch = hands.store.snapshots.scratch()
     what = descriptor.digest.hex[:12]
@@ -38,7 +40,7 @@ def _unpacked(layer: Layer, chain: ChainId, lowers: tuple[str, ...], hands: Hand
         job = UnpackJob(
             blob=str(hands.layers.blob_path(held)),
             media_type=descriptor.media_type,
-            diff_id=str(layer.diff_id),
+            diff_id=str(held.diff_id),
             lowers=lowers,
             target=str(scratch / "fs"),
             index=str(index) if index is not None else "",
@@ -49,7 +51,7 @@ def _unpacked(layer: Layer, chain: ChainId, lowers: tuple[str, ...], hands: Hand
         hands.store.snapshots.discard(scratch)
         raise
     if index is not None:
-        hands.store.layers.adopt_index(index, layer.diff_id)
+        hands.store.layers.adopt_index(index, held.diff_id)
     hands.layers.trust(held)  # the worker has hashed what it unpacked
     hands.emit(Transfer("unpack", what, descriptor.size, descriptor.size))
     return hands.store.snapshots.within(hands.door.ids).publish(scratch, chain)

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from builder.errors import StoreError
-from builder.store import files
+from builder.store import files, locks
 from builder.store.session import Session
 from builder.values.digest import Digest
 
@@ -34,6 +35,11 @@ class Blobs:
     def temporary(self) -> Path:
         """A fresh path on the store's file system for a file to be adopted. Raises StoreError."""
         return self._session.temporary()
+
+    def arriving(self, digest: Digest, while_waiting: Callable[[], None]) -> locks.Lock:
+        """The right to fetch a blob, which one thread of one process has at a time; `while_waiting` may raise to end
+        the wait. Hold no more than one: digests share locks, so that their files stay few. Raises StoreError."""
+        return self._session.lock(f"blob-{digest.hex[:3]}", while_waiting)
 
     def adopt(self, temporary: Path, digest: Digest) -> None:
         """Make a finished file the blob `digest`; the caller has computed it. A blob that was there is replaced,

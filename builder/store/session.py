@@ -1,7 +1,12 @@
-"""The room where one process keeps what it has not finished: temporary files, scratch trees, and the way to the trash.
+"""The room where one process keeps what it has not finished, and how it says what it uses.
 
 A session is a directory `tmp/<random>` with a file `lock` that the living process holds; by that lock, and not by a
 process number, others see whether the room is still in use. Rooms of the dead go to `trash` at the next open.
+
+To find something is to touch it: its time of modification becomes now. The lock file's own time is when the session
+began. What was touched since the oldest living session began is not removed by `prune`, nor what it leads to; so
+whatever a process has found stays while its session lives, without a lock for each thing (see docs/decisions/).
+
 Nothing here removes a tree: ext4 is slow for half a minute after a large removal, and trees hold files of
 sub-ids, which only the worker can remove.
 """
@@ -12,13 +17,15 @@ import errno
 import itertools
 import os
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 from builder.store import files, locks
 
 
 class Session:
-    """This process's room in the store, made when it is first needed. Safe to use from several threads."""
+    """This process's room in the store. Safe to use from several threads."""
 
     def __init__(self, area: Path) -> None:
         self._area = area
@@ -26,6 +33,19 @@ class Session:
         self._numbers = itertools.count()
         self._directory: Path | None = None
         self._lock: locks.Lock | None = None
+        self._is_closed = False
+        self._began_ns = 0
+        self.gate = locks.Gate(gate_path(area))
+        """Held while something is found or comes under its final name; `prune` waits for it, and it for `prune`."""
+
+    def begin(self) -> None:
+        """Make the room now, so that all that is found from here on stays. Raises StoreError."""
+        self._room()
+
+    @property
+    def directory(self) -> Path:
+        """The room. Raises StoreError."""
+        return self._room()
 
     def temporary(self) -> Path:
         """A fresh path for a new file. Raises StoreError."""
@@ -37,6 +57,47 @@ class Session:
         with files.plain_errors("cannot make a working directory in the store"):
             make_private(path)
         return path
+
+    def use(self, path: Path) -> os.stat_result | None:
+        """The status of what is at `path`, which stays there while this session lives; None where nothing is.
+
+        Raises StoreError.
+        """
+        try:
+            facts = os.stat(path)
+            if facts.st_mtime_ns >= self._began_ns and self._began_ns:
+                return facts  # touched by us, or since we began: it is ours already
+            with self.gate:
+                self.mark(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise files.store_error("cannot use what is in the store", error) from error
+        return facts
+
+    def mark(self, path: Path) -> None:
+        """Touch `path`; for who holds the gate. Raises OSError where there is nothing."""
+        if self._is_closed:
+            return
+        self._room()
+        # Never older than the session, also where the clock has been set back since.
+        now_ns = max(time.time_ns(), self._began_ns)
+        try:
+            os.utime(path, ns=(now_ns, now_ns))
+        except PermissionError:
+            pass  # another user's file, put there by another tool: those are never pruned
+
+    def publish(self, temporary: Path, final: Path, clock: Path | None = None) -> None:
+        """Give what is whole its final name, as used by this session. `clock` is the file of a directory that has its
+        time. Raises OSError."""
+        with self.gate:
+            self.mark(clock or temporary)
+            os.rename(temporary, final)
+
+    def lock(self, name: str, while_waiting: Callable[[], None]) -> locks.Lock:
+        """Hold the store's lock of this name alone; `while_waiting` may raise to end the wait. Raises StoreError."""
+        with files.plain_errors("cannot take a lock of the store"):
+            return locks.exclusive(self._area / "locks" / name, while_waiting)
 
     def owns(self, path: Path) -> bool:
         """Whether `path` is directly in this room."""
@@ -50,6 +111,8 @@ class Session:
     def close(self) -> None:
         """Leave: an empty room disappears, anything left in it goes to the trash."""
         with self._guard:
+            self._is_closed = True
+            self.gate.close()
             directory, lock = self._directory, self._lock
             self._directory = self._lock = None
             if directory is None or lock is None:
@@ -66,7 +129,13 @@ class Session:
             if self._directory is None:
                 with files.plain_errors("cannot make a working directory in the store"):
                     self._directory, self._lock = _enter(self._area)
+                    self._began_ns = os.stat(self._directory / "lock").st_mtime_ns
             return self._directory
+
+
+def gate_path(area: Path) -> Path:
+    """The lock that finding holds shared, and removing alone."""
+    return area / "locks" / "objects"
 
 
 def _enter(area: Path) -> tuple[Path, locks.Lock]:
@@ -78,6 +147,18 @@ def _enter(area: Path) -> tuple[Path, locks.Lock]:
     if lock is None:
         raise OSError(errno.EBUSY, os.strerror(errno.EBUSY), str(directory))
     return directory, lock
+
+
+def oldest_start_ns(area: Path, but: Path) -> int | None:
+    """When the oldest living session began, `but` left out; None where there is none. Raises OSError."""
+    starts = []
+    # Alone, because looking takes a room's lock for a moment, in which its owner must not want it.
+    with locks.exclusive(area / "locks" / "sessions"):
+        for name in os.listdir(area / "tmp"):
+            room = area / "tmp" / name
+            if room != but and not _is_dead(room):
+                starts.append(os.stat(room / "lock").st_mtime_ns)
+    return min(starts, default=None)
 
 
 def sweep(area: Path) -> None:
@@ -115,12 +196,14 @@ def make_private(directory: Path) -> None:
     os.chmod(directory, 0o700)
 
 
-def move_to_trash(area: Path, path: Path) -> None:
-    """Move `path` into the trash under a new name. Raises OSError unless it was not there."""
+def move_to_trash(area: Path, path: Path) -> Path:
+    """Move `path` into the trash under a new name, which is returned. Raises OSError unless it was not there."""
+    target = area / "trash" / os.urandom(8).hex()
     try:
-        os.rename(path, area / "trash" / os.urandom(8).hex())
+        os.rename(path, target)
     except FileNotFoundError:
         pass
+    return target
 
 
 def _try_move(area: Path, path: Path) -> None:
