@@ -52,7 +52,8 @@ class Caller:
 
 
 def store_root(option: str | None, caller: Caller) -> Path:
-    """Where the store is, as an absolute path: --root, else PYBUILD_ROOT, else below the user's data directory.
+    """Where the store is, as an absolute path: --root, else PYBUILD_ROOT, else the configuration file's store.path,
+    else below the user's data directory.
 
     Source: XDG base directory specification (XDG_DATA_HOME counts only when it is absolute). Raises UsageError.
     """
@@ -60,16 +61,20 @@ def store_root(option: str | None, caller: Caller) -> Path:
         if not option:
             raise UsageError("--root: the directory is empty", hint="--root DIR, or leave the option out")
         return caller.directory / option
-    named = caller.variable("PYBUILD_ROOT")
-    if named:
-        return caller.directory / named
+    from builder.commands.settings import settings_of
+
+    return settings_of(caller).root.value or default_root(caller)
+
+
+def default_root(caller: Caller) -> Path:
+    """Where the store is when nobody has said so. Raises UsageError for a user without a home directory."""
     data = caller.variable("XDG_DATA_HOME")
     if data and data.startswith("/"):
         return Path(data) / "pybuild"
     if caller.home is None:
         raise UsageError(
             "nowhere to keep the store: this user has no home directory",
-            hint="name a directory with --root DIR or in PYBUILD_ROOT",
+            hint="name a directory with --root DIR, in PYBUILD_ROOT, or as store.path in the configuration file",
         )
     return caller.home / ".local" / "share" / "pybuild"
 
