@@ -54,4 +54,4 @@ def _unpacked(held: Layer, chain: ChainId, lowers: tuple[str, ...], hands: Hands
         hands.store.layers.adopt_index(index, held.diff_id)
     hands.layers.trust(held)  # the worker has hashed what it unpacked
     hands.emit(Transfer("unpack", what, descriptor.size, descriptor.size))
-    return hands.store.snapshots.within(hands.door.ids).publish(scratch, chain)
+    return hands.store.snapshots.within(hands.door.ids).publish(scratch, chain, held.diff_id)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,12 +26,15 @@ class Blobs:
         self._session = session
 
     def path(self, digest: Digest) -> Path:
-        """Where the blob is, or would be. Never write there."""
-        return self._directory / digest.hex
+        """Where the blob is, or would be; one that is there stays while the store is open. Never write there."""
+        path = self._directory / digest.hex
+        self._session.use(path)
+        return path
 
     def has(self, digest: Digest) -> bool:
-        """Whether the blob is here."""
-        return os.path.isfile(self.path(digest))
+        """Whether the blob is here; then it stays while the store is open."""
+        facts = self._session.use(self._directory / digest.hex)
+        return facts is not None and stat.S_ISREG(facts.st_mode)
 
     def temporary(self) -> Path:
         """A fresh path on the store's file system for a file to be adopted. Raises StoreError."""
@@ -51,25 +55,20 @@ class Blobs:
                 os.fsync(fd)
             finally:
                 os.close(fd)
-            os.rename(temporary, self.path(digest))
+            self._session.publish(temporary, self._directory / digest.hex)
             files.sync_directory(self._directory)
 
     def put(self, data: bytes) -> Digest:
         """Keep small bytes (a config, a manifest). Raises StoreError."""
         digest = Digest.of(data)
-        if self._size(digest) == len(data):
+        facts = self._session.use(self._directory / digest.hex)
+        if facts is not None and facts.st_size == len(data):
             return digest
         temporary = self.temporary()
         with files.plain_errors("cannot keep a blob"):
             files.write_file(temporary, data)
         self.adopt(temporary, digest)
         return digest
-
-    def _size(self, digest: Digest) -> int:
-        try:
-            return os.stat(self.path(digest)).st_size
-        except OSError:
-            return -1
 
     def read(self, digest: Digest, limit_bytes: int) -> bytes:
         """A blob's bytes, verified. Raises StoreError: it is not here, larger than the limit, or damaged.
@@ -91,4 +90,4 @@ class Blobs:
 
     def discard(self, digest: Digest) -> None:
         """Put a blob that proved bad aside (in the trash). Raises StoreError."""
-        self._session.to_trash(self.path(digest))
+        self._session.to_trash(self._directory / digest.hex)

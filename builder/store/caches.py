@@ -62,17 +62,19 @@ class Caches:
     def _home(self, id: str) -> Path:  # noqa: A002
         data = id.encode("utf-8", "surrogateescape")
         home = self._directory / hashlib.sha256(data).hexdigest()
-        if os.path.isfile(home / "id"):
+        if self._session.use(home / "id") is not None:
             return home
+        document: dict[str, files.JsonValue] = {"version": CACHE_VERSION, "id": id}
+        temporary = self._session.temporary()
         with files.plain_errors("cannot make a cache mount"):
-            try:
-                make_private(home)
-            except FileExistsError:
-                pass
-            document: dict[str, files.JsonValue] = {"version": CACHE_VERSION, "id": id}
-            temporary = self._session.temporary()
             files.write_file(temporary, files.encode(document))
-            os.rename(temporary, home / "id")
+            with self._session.finding():
+                try:
+                    make_private(home)
+                except FileExistsError:
+                    pass
+                self._session.mark(temporary)
+                os.rename(temporary, home / "id")
         return home
 
 

@@ -59,9 +59,17 @@ class Images:
         return True
 
     def find(self, name: Reference) -> Descriptor | None:
-        """The manifest that a name points at, or None. Raises StoreError."""
+        """The manifest that a name points at, or None. It stays, with its image, while the store is open, whatever
+        becomes of the name. Raises StoreError."""
         text = str(name)
-        return next((image.manifest for image in self.all() if image.name == text), None)
+        with files.plain_errors("cannot look up an image"), self._session.finding():
+            manifest = next((image.manifest for image in self.all() if image.name == text), None)
+            if manifest is not None:
+                try:
+                    self._session.mark(self._root / "blobs" / "sha256" / manifest.digest.hex)
+                except FileNotFoundError:
+                    pass  # a damaged store: who reads it will say so
+        return manifest
 
     def all(self) -> list[TaggedImage]:
         """Every named image, in the order of the file. Raises StoreError."""

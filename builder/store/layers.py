@@ -23,8 +23,13 @@ class Layers:
         self._session = session
 
     def find(self, diff_id: DiffId) -> LayerRecord | None:
-        """The record of a layer, or None: unknown, unreadable, or its blob is gone or cut short. Raises StoreError."""
+        """The record of a layer, or None: unknown, unreadable, or its blob is gone or cut short. Raises StoreError.
+
+        Record, blob and index stay while the store is open.
+        """
         path = self._path(diff_id)
+        if self._session.use(path) is None:
+            return None
         with files.plain_errors("cannot read a layer record"):
             document = files.read_record(path, LAYER_VERSION)
         if document is None:
@@ -57,15 +62,20 @@ class Layers:
         temporary = self._session.temporary()
         with files.plain_errors("cannot keep a layer record"):
             files.write_file(temporary, files.encode(document))
-            os.rename(temporary, self._path(record.diff_id))
+            self._session.publish(temporary, self._path(record.diff_id))
 
     def index_path(self, diff_id: DiffId) -> Path:
-        """Where the layer's index is, or would be. Never write there."""
-        return self._indexes / diff_id.hex
+        """Where the layer's index is, or would be; one that is there stays while the store is open. Never write there.
+
+        Raises StoreError.
+        """
+        path = self._indexes / diff_id.hex
+        self._session.use(path)
+        return path
 
     def has_index(self, diff_id: DiffId) -> bool:
-        """Whether the layer's index is here."""
-        return os.path.isfile(self.index_path(diff_id))
+        """Whether the layer's index is here; then it stays while the store is open. Raises StoreError."""
+        return self._session.use(self._indexes / diff_id.hex) is not None
 
     def adopt_index(self, temporary: Path, diff_id: DiffId) -> None:
         """Make a finished file (on a path of `blobs.temporary()`) the layer's index. Raises StoreError."""
@@ -75,11 +85,11 @@ class Layers:
                 os.fsync(fd)
             finally:
                 os.close(fd)
-            os.rename(temporary, self.index_path(diff_id))
+            self._session.publish(temporary, self._indexes / diff_id.hex)
 
     def discard_index(self, diff_id: DiffId) -> None:
         """Put an index that proved unreadable aside. Raises StoreError."""
-        self._session.to_trash(self.index_path(diff_id))
+        self._session.to_trash(self._indexes / diff_id.hex)
 
     def _path(self, diff_id: DiffId) -> Path:
         return self._records / f"{diff_id.hex}.json"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -38,6 +39,50 @@ class Lock:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.release()
+
+
+class Gate:
+    """A lock that is held together with others, often and only for moments: its file stays open.
+
+    Use it as a context. Threads of one process pass one after the other; it is not for passing twice in one another.
+    Entering raises OSError.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._guard = threading.Lock()
+        self._fd = -1
+
+    def __enter__(self) -> None:
+        self._guard.acquire()
+        try:
+            if self._fd < 0:
+                self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            _wait_for(self._fd, fcntl.LOCK_SH)
+        except BaseException:
+            self._guard.release()
+            raise
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        fcntl.flock(self._fd, fcntl.LOCK_UN)
+        self._guard.release()
+
+    def close(self) -> None:
+        """Let go of the file; the next passage opens it again."""
+        with self._guard:
+            fd, self._fd = self._fd, -1
+            if fd >= 0:
+                os.close(fd)
+
+
+def _wait_for(fd: int, how: int) -> None:
+    pause_s = 0.0005
+    while True:
+        try:
+            return fcntl.flock(fd, how | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(pause_s)
+            pause_s = min(pause_s * 2, _POLL_S)
 
 
 def shared(path: Path, while_waiting: Callable[[], None] = _patience) -> Lock:

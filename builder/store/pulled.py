@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from pathlib import Path
 
 from builder.store import descriptors, files
@@ -25,6 +24,8 @@ class Pulled:
     def find(self, name: Reference, platform: Platform) -> Descriptor | None:
         """The manifest that the name led to, or None where nobody asked. Raises StoreError."""
         path = self._path(name, platform)
+        if self._session.use(path) is None:
+            return None
         with files.plain_errors("cannot read the record of a pulled image"):
             document = files.read_record(path, PULLED_VERSION)
         if document is None:
@@ -46,7 +47,7 @@ class Pulled:
         temporary = self._session.temporary()
         with files.plain_errors("cannot keep the record of a pulled image"):
             files.write_file(temporary, files.encode(document))
-            os.rename(temporary, self._path(name, platform))
+            self._session.publish(temporary, self._path(name, platform))
 
     def _path(self, name: Reference, platform: Platform) -> Path:
         return self._directory / f"{hashlib.sha256(f'{name} {platform}'.encode()).hexdigest()}.json"

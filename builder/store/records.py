@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from builder.store import files
@@ -24,6 +23,8 @@ class Records:
     def find(self, key: CacheKey) -> StepRecord | None:
         """What the step of this key made, or None where nobody knows. Raises StoreError."""
         path = self._path(key)
+        if self._session.use(path) is None:
+            return None
         with files.plain_errors("cannot read a step record"):
             document = files.read_record(path, STEP_VERSION)
         if document is None:
@@ -45,7 +46,7 @@ class Records:
         temporary = self._session.temporary()
         with files.plain_errors("cannot keep a step record"):
             files.write_file(temporary, files.encode(document))
-            os.rename(temporary, self._path(key))
+            self._session.publish(temporary, self._path(key))
 
     def _path(self, key: CacheKey) -> Path:
         return self._directory / f"{key.hex}.json"

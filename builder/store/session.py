@@ -18,7 +18,8 @@ import itertools
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from builder.store import files, locks
@@ -35,8 +36,7 @@ class Session:
         self._lock: locks.Lock | None = None
         self._is_closed = False
         self._began_ns = 0
-        self.gate = locks.Gate(gate_path(area))
-        """Held while something is found or comes under its final name; `prune` waits for it, and it for `prune`."""
+        self._gate = locks.Gate(gate_path(area))
 
     def begin(self) -> None:
         """Make the room now, so that all that is found from here on stays. Raises StoreError."""
@@ -58,6 +58,14 @@ class Session:
             make_private(path)
         return path
 
+    @contextmanager
+    def finding(self) -> Iterator[None]:
+        """While it lasts nothing is pruned: for finding several things that belong together. Not to be nested, nor to
+        be held for long. Raises StoreError for the locks."""
+        self._room()
+        with self._gate:
+            yield
+
     def use(self, path: Path) -> os.stat_result | None:
         """The status of what is at `path`, which stays there while this session lives; None where nothing is.
 
@@ -65,9 +73,9 @@ class Session:
         """
         try:
             facts = os.stat(path)
-            if facts.st_mtime_ns >= self._began_ns and self._began_ns:
-                return facts  # touched by us, or since we began: it is ours already
-            with self.gate:
+            if self._is_closed or 0 < self._began_ns <= facts.st_mtime_ns:
+                return facts  # touched since we began, by us or others: nobody prunes it any more
+            with self.finding():
                 self.mark(path)
         except (FileNotFoundError, NotADirectoryError):
             return None
@@ -76,10 +84,7 @@ class Session:
         return facts
 
     def mark(self, path: Path) -> None:
-        """Touch `path`; for who holds the gate. Raises OSError where there is nothing."""
-        if self._is_closed:
-            return
-        self._room()
+        """The same inside of `finding`. Raises OSError where there is nothing."""
         # Never older than the session, also where the clock has been set back since.
         now_ns = max(time.time_ns(), self._began_ns)
         try:
@@ -90,7 +95,7 @@ class Session:
     def publish(self, temporary: Path, final: Path, clock: Path | None = None) -> None:
         """Give what is whole its final name, as used by this session. `clock` is the file of a directory that has its
         time. Raises OSError."""
-        with self.gate:
+        with self.finding():
             self.mark(clock or temporary)
             os.rename(temporary, final)
 
@@ -112,7 +117,7 @@ class Session:
         """Leave: an empty room disappears, anything left in it goes to the trash."""
         with self._guard:
             self._is_closed = True
-            self.gate.close()
+            self._gate.close()
             directory, lock = self._directory, self._lock
             self._directory = self._lock = None
             if directory is None or lock is None:
@@ -127,7 +132,8 @@ class Session:
     def _room(self) -> Path:
         with self._guard:
             if self._directory is None:
-                with files.plain_errors("cannot make a working directory in the store"):
+                # Through the gate: what we see from now on has outlived any pruning that did not know of us.
+                with files.plain_errors("cannot make a working directory in the store"), self._gate:
                     self._directory, self._lock = _enter(self._area)
                     self._began_ns = os.stat(self._directory / "lock").st_mtime_ns
             return self._directory
@@ -157,8 +163,15 @@ def oldest_start_ns(area: Path, but: Path) -> int | None:
         for name in os.listdir(area / "tmp"):
             room = area / "tmp" / name
             if room != but and not _is_dead(room):
-                starts.append(os.stat(room / "lock").st_mtime_ns)
+                starts += _mtime_ns(room / "lock")
     return min(starts, default=None)
+
+
+def _mtime_ns(path: Path) -> list[int]:
+    try:
+        return [os.stat(path).st_mtime_ns]
+    except FileNotFoundError:
+        return []  # its session is over by now
 
 
 def sweep(area: Path) -> None:

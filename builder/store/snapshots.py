@@ -18,7 +18,7 @@ from pathlib import Path
 from builder.errors import StoreError
 from builder.store import files
 from builder.store.session import Session
-from builder.values.digest import ChainId
+from builder.values.digest import ChainId, DiffId
 
 SNAPSHOT_VERSION = 1
 _SETTLED = "settled"
@@ -47,8 +47,9 @@ class Snapshots:
         return self._directory / (chain.hex + self._suffix)
 
     def find(self, chain: ChainId) -> Path | None:
-        """The directory of the file tree, or None. Raises StoreError."""
+        """The directory of the file tree, which stays while the store is open, or None. Raises StoreError."""
         wrapper = self._wrapper(chain)
+        self._session.use(wrapper / "state")
         if not os.path.isdir(wrapper / _TREE):
             return None
         if self._boot_of(wrapper) not in (self._boot, _SETTLED):
@@ -60,8 +61,9 @@ class Snapshots:
         """A new private directory on the snapshots' file system; what is in it is the caller's. Raises StoreError."""
         return self._session.scratch()
 
-    def publish(self, directory: Path, chain: ChainId) -> Path:
-        """Make a finished tree the snapshot of `chain`; returns where the tree is from now on.
+    def publish(self, directory: Path, chain: ChainId, layer: DiffId | None = None) -> Path:
+        """Make a finished tree the snapshot of `chain`, whose uppermost layer is `layer`; returns where the tree is
+        from now on.
 
         `directory` is a directory inside a `scratch()` (whose other contents go to the trash), or a scratch that holds
         the tree as `fs`. Where another build was first, ours goes to the trash and theirs is returned. Raises
@@ -73,7 +75,7 @@ class Snapshots:
                 if name != tree.name:
                     self._session.to_trash(scratch / name)
             os.rename(tree, scratch / _TREE)
-            files.write_file(scratch / "state", _state(self._boot))
+            files.write_file(scratch / "state", _state(self._boot, layer))
         return self._publish(scratch, chain)
 
     def _publish(self, scratch: Path, chain: ChainId) -> Path:
@@ -84,7 +86,7 @@ class Snapshots:
                 self._session.to_trash(scratch)
                 return theirs
             try:
-                os.rename(scratch, wrapper)
+                self._session.publish(scratch, wrapper, clock=scratch / "state")
                 return wrapper / _TREE
             except OSError as error:
                 if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
@@ -110,10 +112,20 @@ class Snapshots:
                 finally:
                     os.close(fd)
             for name in unsettled:
-                temporary = self._session.temporary()
-                files.write_file(temporary, _state(_SETTLED))
-                os.rename(temporary, self._directory / name / "state")
+                self._mark_settled(self._directory / name)
         return len(unsettled)
+
+    def _mark_settled(self, wrapper: Path) -> None:
+        with self._session.finding():
+            try:
+                used_ns = os.stat(wrapper / "state").st_mtime_ns
+                state = files.read_record(wrapper / "state", SNAPSHOT_VERSION)
+            except FileNotFoundError:
+                return  # it went away meanwhile
+            temporary = self._session.temporary()
+            files.write_file(temporary, files.encode({**(state or {}), "version": SNAPSHOT_VERSION, "boot": _SETTLED}))
+            os.utime(temporary, ns=(used_ns, used_ns))  # settling is no use
+            os.rename(temporary, wrapper / "state")
 
     def discard(self, directory: Path) -> None:
         """Move a scratch, or a tree that proved bad (as `find` gave it), to the trash. Raises StoreError."""
@@ -134,8 +146,11 @@ class Snapshots:
         return boot if isinstance(boot, str) else ""
 
 
-def _state(boot: str) -> bytes:
-    return files.encode({"version": SNAPSHOT_VERSION, "boot": boot})
+def _state(boot: str, layer: DiffId | None) -> bytes:
+    document: dict[str, files.JsonValue] = {"version": SNAPSHOT_VERSION, "boot": boot}
+    if layer is not None:
+        document["layer"] = str(layer)
+    return files.encode(document)
 
 
 def _boot_id() -> str:

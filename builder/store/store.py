@@ -22,12 +22,25 @@ from builder.store.pulled import Pulled
 from builder.store.records import Records
 from builder.store.session import Session, make_private, sweep
 from builder.store.snapshots import Snapshots
+from builder.store.variants import Variants
 
 STORE_VERSION = 1
 """Raised when an older pybuild could no longer use the store."""
 
 _AREA = "pybuild"
-_FOLDERS = ("layers", "indexes", "snapshots", "steps", "pulled", "caches", "fingerprints", "tmp", "trash", "locks")
+_FOLDERS = (
+    "layers",
+    "indexes",
+    "snapshots",
+    "steps",
+    "pulled",
+    "caches",
+    "fingerprints",
+    "variants",
+    "tmp",
+    "trash",
+    "locks",
+)
 _LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
 _MAY_BE_THERE = frozenset(
     (_AREA, "oci-layout", "index.json", "blobs", "README.md", "lost+found", ".git", ".gitignore", ".gitkeep")
@@ -50,6 +63,7 @@ class Store:
     images: Images
     pulled: Pulled
     caches: Caches
+    variants: Variants
     _session: Session
     _in_use: locks.Lock
 
@@ -75,10 +89,12 @@ class Store:
             Images(root, area, session),
             Pulled(area, session),
             Caches(area, session),
+            Variants(area, root / "blobs" / "sha256", session),
             session,
             in_use,
         )
         try:
+            session.begin()
             store._complete()
         except BaseException:
             store.close()
@@ -113,7 +129,9 @@ class Store:
     def fingerprint_path(self, context: Path) -> Path:
         """Where the remembered digests of a context's files are kept; `context` is an absolute path."""
         name = hashlib.sha256(os.fsencode(context)).hexdigest()
-        return self.root / _AREA / "fingerprints" / name
+        path = self.root / _AREA / "fingerprints" / name
+        self._session.use(path)
+        return path
 
     def close(self) -> None:
         """End this process's use of the store; unfinished work goes to the trash. Closing twice is harmless."""

@@ -105,7 +105,7 @@ def test_rooms_of_the_dead_are_swept(tmp_path: Path) -> None:
     worker.stdout.close()
     with Store.open(root) as store:
         assert len(store.trash()) == 1
-        assert os.listdir(root / "pybuild" / "tmp") == []
+        assert len(os.listdir(root / "pybuild" / "tmp")) == 1  # ours
 
 
 def test_trash_takes_what_is_not_there(tmp_path: Path) -> None:

