@@ -78,10 +78,18 @@ def write_archive(
 def write_archive_of(destination: Path | BinaryIO, images: Sequence[NamedImage], blob_path: BlobPath) -> None:
     """The same for several images in one archive; a blob that they share is in it once."""
     entries = [entry for named in images for entry in index_entries(named.image, named.names)]
+    write_layout_archive(destination, blobs_of_all(images), blob_path, entries)
+
+
+def write_layout_archive(
+    destination: Path | BinaryIO, blobs: Sequence[Descriptor], blob_path: BlobPath, entries: Sequence[Descriptor]
+) -> None:
+    """The same for blobs, each there once, and the entries of an index.json that leads to them."""
 
     def write(tar: Tarball) -> None:
         begin_layout(tar, entries)
-        write_blobs(tar, images, blob_path)
+        for descriptor in in_order(blobs):
+            tar.blob(descriptor, blob_path(descriptor.digest))
         tar.end()
 
     write_tarball(destination, write)
@@ -95,8 +103,11 @@ def begin_layout(tar: Tarball, entries: Sequence[Descriptor]) -> None:
     tar.document("index.json", write_index(entries))
 
 
-def write_blobs(tar: Tarball, images: Sequence[NamedImage], blob_path: BlobPath) -> None:
-    """Every blob of the images once, in the order of their digests."""
-    every = {point.digest: point for named in images for point in blobs_of(named.image)}
-    for descriptor in sorted(every.values(), key=lambda point: point.digest):
-        tar.blob(descriptor, blob_path(descriptor.digest))
+def blobs_of_all(images: Sequence[NamedImage]) -> tuple[Descriptor, ...]:
+    """Every blob of several images, each once."""
+    return tuple({point.digest: point for named in images for point in blobs_of(named.image)}.values())
+
+
+def in_order(blobs: Sequence[Descriptor]) -> list[Descriptor]:
+    """Blobs in the order in which an archive has them: it depends on nothing but what they are."""
+    return sorted(blobs, key=lambda point: point.digest)

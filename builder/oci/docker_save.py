@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
-from builder.oci.archive import NamedImage, begin_layout, write_blobs
+from builder.oci.archive import NamedImage, begin_layout, blobs_of_all, in_order
 from builder.oci.document import canonical
 from builder.oci.layout import ANNOTATION_NAME, ANNOTATION_TAG, BlobPath
 from builder.oci.tarball import Tarball, blob_name, write_tarball
@@ -38,7 +38,8 @@ def write_docker_archive_of(destination: Path | BinaryIO, images: Sequence[Named
     def write(tar: Tarball) -> None:
         begin_layout(tar, entries)
         tar.document("manifest.json", canonical([_manifest_entry(named) for named in images]))
-        write_blobs(tar, images, blob_path)
+        for descriptor in in_order(blobs_of_all(images)):
+            tar.blob(descriptor, blob_path(descriptor.digest))
         tar.end()
 
     write_tarball(destination, write)

@@ -17,7 +17,7 @@ from typing import Protocol
 from builder.errors import ImageError, StoreError
 from builder.oci.document import MAX_DOCUMENT_BYTES, canonical, parse_document
 from builder.oci.manifest import read_index, write_index
-from builder.oci.place import place_blob, remove_leftovers, replace_file
+from builder.oci.place import is_placed, place_blob, remove_leftovers, replace_file
 from builder.oci.select import select
 from builder.oci.source import Documents, Progress, load_image, named
 from builder.oci.verify import chunks_of, open_regular, verified_bytes, write_error, write_verified
@@ -54,9 +54,20 @@ class LayoutReader:
 
     def load(self, platform: Platform) -> Image:
         """The image for `platform`. Raises ImageError."""
+        return load_image(self.name, self.root(platform), self.read, platform)
+
+    def root(self, platform: Platform) -> Descriptor:
+        """What the tag points at, a manifest or an index; of several with one tag that for `platform`."""
+        return select(self.name, self.entries(), self._tag, platform)
+
+    def entries(self) -> tuple[Descriptor, ...]:
+        """All that index.json lists. Raises ImageError."""
         check_layout(self.name, self._files.small("oci-layout"))
-        root = select(self.name, read_index(self._files.small("index.json")), self._tag, platform)
-        return load_image(self.name, root, self._documents.reader(self._read), platform)
+        return read_index(self._files.small("index.json"))
+
+    def read(self, descriptor: Descriptor) -> bytes:
+        """A small document by its descriptor, verified. Raises ImageError."""
+        return self._documents.reader(self._read)(descriptor)
 
     def documents(self, image: Image) -> Iterable[tuple[Digest, bytes]]:
         """The manifest's and the config's bytes of a loaded image."""
@@ -110,16 +121,33 @@ def write_layout(directory: Path, image: Image, blob_path: BlobPath, names: tupl
 
     `blob_path` gives the file of each blob (the manifest's, the config's, the layers'). Raises StoreError.
     """
+    add_to_layout(directory, blobs_of(image), blob_path, index_entries(image, names))
+
+
+def add_to_layout(
+    directory: Path, blobs: Sequence[Descriptor], blob_path: BlobPath, entries: Sequence[Descriptor]
+) -> None:
+    """Put blobs into the layout at `directory`, made if it is missing, and then entries into its index.json.
+
+    The file of a blob that is there already is not asked for. Raises StoreError.
+    """
     try:
         directory.mkdir(parents=True, exist_ok=True)
         with _locked(directory):
             _prepare(directory)
-            for descriptor in blobs_of(image):
-                place_blob(blob_path(descriptor.digest), directory / "blobs/sha256" / descriptor.digest.hex, descriptor)
+            for descriptor in blobs:
+                target = blob_file(directory, descriptor)
+                if not is_placed(target, descriptor):
+                    place_blob(blob_path(descriptor.digest), target, descriptor)
             kept = _entries(directory)
-            replace_file(directory / "index.json", write_index(merged(kept, index_entries(image, names))))
+            replace_file(directory / "index.json", write_index(merged(kept, entries)))
     except OSError as error:
         raise write_error(error, directory) from error
+
+
+def blob_file(directory: Path, descriptor: Descriptor) -> Path:
+    """Where the layout at `directory` has a blob, or would have it."""
+    return directory / "blobs" / "sha256" / descriptor.digest.hex
 
 
 def _prepare(directory: Path) -> None:

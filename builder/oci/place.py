@@ -6,7 +6,9 @@ import errno
 import fcntl
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 from builder.errors import StoreError
 from builder.oci.verify import CHUNK_BYTES
@@ -31,13 +33,29 @@ def replace_file(path: Path, data: bytes) -> None:
     sync_directory(path.parent)
 
 
+def write_whole(path: Path, write: Callable[[BinaryIO], None]) -> None:
+    """Have `write` fill a file, which is put in place (its directory made) when all is on the disk. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = temporary_beside(path)
+    try:
+        with open(temporary, "xb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.rename(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_directory(path.parent)
+
+
 def place_blob(source: Path, target: Path, descriptor: Descriptor) -> None:
     """Put the blob `source` at `target`, unread where the file system can share it. Raises StoreError, OSError.
 
     Shared extents first (changing one file then leaves the other alone), then a hard link, then a copy. One that is
     there already with the right size stays; another size means that somebody was interrupted, and is replaced.
     """
-    if target.exists() and target.stat().st_size == descriptor.size:
+    if is_placed(target, descriptor):
         return
     try:
         size = source.stat().st_size
@@ -56,6 +74,14 @@ def place_blob(source: Path, target: Path, descriptor: Descriptor) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def is_placed(target: Path, descriptor: Descriptor) -> bool:
+    """Whether a blob is at `target`, as far as its size tells. Raises OSError."""
+    try:
+        return target.stat().st_size == descriptor.size
+    except FileNotFoundError:
+        return False
 
 
 def _cloned(source: Path, target: Path) -> bool:

@@ -6,13 +6,13 @@ it is on the disk.
 
 from __future__ import annotations
 
-import os
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
 from builder.errors import StoreError
-from builder.oci.place import sync_directory, temporary_beside
+from builder.oci.place import write_whole
 from builder.oci.verify import chunks_of, write_error
 from builder.tree.tarwrite import END_OF_ARCHIVE, header, padding
 from builder.values.entry import Entry, Kind
@@ -37,7 +37,7 @@ class Tarball:
     def blob(self, descriptor: Descriptor, path: Path) -> None:
         """The blob in the file `path`, where an OCI layout has it. Raises StoreError for one not whole."""
         name = blob_name(descriptor)
-        count = 0
+        count, sha256 = 0, hashlib.sha256()
         self._out.write(header(Entry(name.encode(), Kind.FILE, mode=0o644, size=descriptor.size)))
         try:
             blob = open(path, "rb", buffering=0)  # noqa: SIM115 - the try is for the opening alone, the with comes below
@@ -48,10 +48,12 @@ class Tarball:
         with blob:
             for chunk in chunks_of(blob, descriptor.size + 1):
                 count += len(chunk)
+                sha256.update(chunk)
                 self._out.write(chunk)
-        if count != descriptor.size:
+        if count != descriptor.size or sha256.hexdigest() != descriptor.digest.hex:
             raise StoreError(
-                f"blob {descriptor.digest} is damaged in the store: it should have {descriptor.size} bytes"
+                f"blob {descriptor.digest} is damaged in the store: it should have {descriptor.size} bytes",
+                hint="something changed it on the disk: `pybuild store check` looks for more of that",
             )
         self._out.write(padding(descriptor.size))
 
@@ -75,21 +77,6 @@ def write_tarball(destination: Path | BinaryIO, write: Callable[[Tarball], None]
         write(Tarball(destination))
         return
     try:
-        _write_file(destination, write)
+        write_whole(destination, lambda file: write(Tarball(file)))
     except OSError as error:
         raise write_error(error, destination) from error
-
-
-def _write_file(path: Path, write: Callable[[Tarball], None]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = temporary_beside(path)
-    try:
-        with open(temporary, "xb") as file:
-            write(Tarball(file))
-            file.flush()
-            os.fsync(file.fileno())
-        os.rename(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    sync_directory(path.parent)

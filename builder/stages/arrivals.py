@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from builder.oci.lanes import Check
 from builder.oci.source import ImageSource
@@ -48,6 +49,21 @@ class Arrivals:
             finally:
                 temporary.unlink(missing_ok=True)
         self._emit(Transfer("pull", called(blob), blob.size, blob.size))
+
+    def fetch(self, blob: Descriptor, source: ImageSource, check: Check) -> Path:
+        """Fetch the blob into a temporary file of the store, which is the caller's; told of in the same way.
+
+        `check` may raise to end it. Raises ImageError, StoreError; no file is left then.
+        """
+        temporary = self._store.blobs.temporary()
+        try:
+            source.fetch(blob, temporary, self._progress(blob, check))
+            check()
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        self._emit(Transfer("pull", called(blob), blob.size, blob.size))
+        return temporary
 
     def _progress(self, blob: Descriptor, check: Check) -> Callable[[int], None]:
         told_s = time.monotonic()

@@ -54,3 +54,10 @@ def test_nothing_stays_of_a_file_that_was_not_finished(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         write_tarball(tmp_path / "a.tar", write)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_blob_that_the_disk_has_changed_is_refused(tmp_path: Path) -> None:
+    """One of the right size too: what leaves has its digest."""
+    (tmp_path / "blob").write_bytes(DATA[::-1])
+    with pytest.raises(StoreError, match=f"blob {BLOB.digest} is damaged"):
+        Tarball(io.BytesIO()).blob(BLOB, tmp_path / "blob")
