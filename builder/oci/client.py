@@ -1,57 +1,125 @@
-"""A registry as a client sees it: GET of a path, with the token that the registry's challenge asks for.
+"""A registry as a client sees it: requests to one repository, with the Authorization that the registry asks for.
 
-Source: OCI distribution-spec 1.1; the CNCF Distribution token authentication specification. Credentials are not known
-yet: tokens are anonymous, and whatever needs a login is refused with a sentence that says so. When credentials come,
-they belong in `Tokens`: nothing else makes an Authorization header.
+Source: OCI distribution-spec 1.1. Whatever a registry refuses becomes one sentence here. How we are known to it is in
+builder/oci/tokens.py; nothing else makes an Authorization header, and it is only ever sent to the registry itself.
 """
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
-from urllib.parse import urlencode, urlsplit, urlunsplit
+from urllib.parse import urljoin
 
 from builder.errors import ImageError
+from builder.oci.body import Body
+from builder.oci.challenge import read_challenges
 from builder.oci.document import parse_document
-from builder.oci.hosts import may_give_token, registry_url
-from builder.oci.transport import Http, TransferBroken, limited_body, printable, shown
-from builder.oci.unreachable import unreachable
+from builder.oci.hosts import may_lead_to, origin, registry_url
+from builder.oci.probe import base_url
+from builder.oci.tokens import Purpose, Tokens, withheld_hint
+from builder.oci.transport import Http, Patience, TransferBroken, limited_body, printable, shown
+from builder.values.access import Access
 from builder.values.reference import Reference
 
 if TYPE_CHECKING:
     import requests
 
-_TOKEN_LIMIT_BYTES = 1 << 20
 _ERROR_LIMIT_BYTES = 64 << 10
-_PARAMETER = re.compile(r'([A-Za-z][A-Za-z0-9_-]*)=(?:"((?:[^"\\]|\\.)*)"|([^\s",]+))')
 
 
 class Client:
-    """One repository of a registry, for reading."""
+    """One repository of a registry; may be used from several threads.
 
-    def __init__(self, reference: Reference, http: Http) -> None:
+    `actions` is what for: `pull`, or `pull,push`; `also` names repositories of the same registry that blobs are to be
+    mounted from. Nothing is asked before the first request.
+    """
+
+    def __init__(
+        self,
+        reference: Reference,
+        access: Access,
+        patience: Patience | None = None,
+        *,
+        actions: str = "pull",
+        also: tuple[str, ...] = (),
+    ) -> None:
         self._reference = reference
-        self.http = http
-        self.base = registry_url(reference.registry)
-        self._tokens = Tokens(http, self.base, f"repository:{reference.repository}:pull")
+        self._access = access
+        self._actions = actions
+        self._purpose = Purpose(
+            reference.registry,
+            reference.repository,
+            (f"repository:{reference.repository}:{actions}",),
+            tuple(f"repository:{name}:pull" for name in also),
+        )
+        self._lock = threading.Lock()
+        self._base = ""
+        self._known: Tokens | None = None
+        self.http = Http(access, patience or Patience(), origin(registry_url(reference.registry)))
+
+    @property
+    def base(self) -> str:
+        """Where the registry is reached, without a slash at the end. Raises ImageError when nobody answers there."""
+        with self._lock:
+            if not self._base:
+                self._base = base_url(self._reference.registry, self.http, self._access.trust)
+            return self._base
 
     def url(self, kind: str, name: str) -> str:
         """The URL of a manifest or blob of the repository."""
         return f"{self.base}/v2/{self._reference.repository}/{kind}/{name}"
 
     def get(self, url: str, headers: Mapping[str, str]) -> requests.Response:
-        """A good answer (200 or 206), its body unread. Raises ImageError for any other."""
-        sent = self._tokens.headers()
-        response = self.http.get(url, headers, sent)
-        if response.status_code == 401 and _challenge(response) is not None:
-            response.close()
-            response = self.http.get(url, headers, self._tokens.renewed(sent, _challenge(response) or {}))
-        if response.status_code in (200, 206):
+        """A good answer (200 or 206) to a GET, its body unread. Raises ImageError for any other."""
+        return self.request("GET", url, headers, good=(200, 206))
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes | Body | None = None,
+        good: tuple[int, ...] = (200,),
+    ) -> requests.Response:
+        """An answer whose status is in `good`, its body unread. Raises ImageError for any other.
+
+        `url` may lead to another server (where an upload goes on); the Authorization stays with the registry.
+        """
+        tokens = self._tokens() if origin(url) == origin(self.base) else None
+        sent = tokens.headers() if tokens else {}
+        response = self.http.request(method, url, headers, sent, body)
+        if response.status_code == 401 and 401 not in good and tokens is not None:
+            better = tokens.renewed(sent, read_challenges(response.headers.get("WWW-Authenticate", "")))
+            if better != sent:
+                response.close()
+                response = self.http.request(method, url, headers, better, body)
+        if response.status_code in good:
             return response
         with response:
             raise self._refused(response)
+
+    def location(self, response: requests.Response) -> str:
+        """Where an answer says to go on (Location), as a whole URL. Raises ImageError where there is no such place."""
+        text = response.headers.get("Location", "")
+        try:
+            target = urljoin(response.url, text)
+            allowed = bool(text) and may_lead_to(response.url, target)
+        except ValueError:
+            allowed = False
+        if not allowed:
+            raise ImageError(
+                f"{self._reference.registry} names no usable place to send to: {shown(text) or 'none'}",
+                hint="is it a registry? behind a proxy it must know its outside name and that it is reached by https",
+            )
+        return target
+
+    def _tokens(self) -> Tokens:
+        base = self.base
+        with self._lock:
+            if self._known is None:
+                self._known = Tokens(self.http, base, self._access, self._purpose)
+            return self._known
 
     def _refused(self, response: requests.Response) -> ImageError:
         status, name, host = response.status_code, self._reference.familiar, self._reference.registry
@@ -59,11 +127,7 @@ class Client:
         if status == 404:
             return ImageError(f"{name} was not found at {host}{said}", hint="check the name, the tag and the registry")
         if status in (401, 403):
-            return ImageError(
-                f"{host} does not let us read {name} ({status}){said}",
-                hint="the image does not exist or needs a login, which is not supported yet: copy it with skopeo"
-                " and build from oci:DIR",
-            )
+            return self._not_allowed(status, said)
         if status == 416:  # we only ask for what comes after what we got
             return ImageError(
                 f"{host} holds less of a blob of {name} than its manifest says{said}",
@@ -73,78 +137,24 @@ class Client:
             return ImageError(f"{host} allows no more requests for now (429){said}", hint="wait, or use a mirror")
         return ImageError(f"{host} answers {status} for {name}{said}", hint="is it a registry? see its log")
 
-
-class Tokens:
-    """The bearer token for one repository; the same for all threads. It is only ever sent to the registry itself."""
-
-    def __init__(self, http: Http, registry: str, scope: str) -> None:
-        self._http = http
-        self._registry = registry
-        self._scope = scope
-        self._token = ""
-        self._lock = threading.Lock()
-
-    def headers(self) -> dict[str, str]:
-        """The Authorization header, where there is a token."""
-        return {"Authorization": f"Bearer {self._token}"} if self._token else {}
-
-    def renewed(self, refused: Mapping[str, str], challenge: Mapping[str, str]) -> dict[str, str]:
-        """The header after the registry refused `refused`; asks the token service unless another thread just did.
-
-        Raises ImageError when the service is not to be trusted or gives no token.
-        """
-        with self._lock:
-            if self.headers() == refused:
-                self._token = self._ask(challenge)
-            return self.headers()
-
-    def _ask(self, challenge: Mapping[str, str]) -> str:
-        url = self._service_url(challenge)
-        patience = self._http.patience
-        response = self._http.get(url, {}, {})
-        if response.status_code != 200:
-            response.close()
-            raise ImageError(
-                f"the token service {shown(url)} answers {response.status_code}",
-                hint="the image does not exist or needs a login, which is not supported yet",
+    def _not_allowed(self, status: int, said: str) -> ImageError:
+        name, host, tokens = self._reference.familiar, self._reference.registry, self._known
+        what = "write" if "push" in self._actions else "read"
+        if tokens is not None and tokens.withheld:
+            return ImageError(
+                f"{host} does not let us {what} {name} ({status}){said}", hint=withheld_hint(tokens.withheld, host)
             )
-        try:
-            with response:
-                data = limited_body(response, _TOKEN_LIMIT_BYTES, patience.deadline_for(0))
-        except TransferBroken as broken:
-            raise unreachable(url, broken.__cause__) from broken
-        document = parse_document(data, f"the answer of the token service {shown(url)}")
-        token = document.text("token") or document.text("access_token")
-        if not token or not re.fullmatch(r"[\x21-\x7e]+", token):  # nothing that could end the header
-            raise ImageError(f"the token service {shown(url)} gives no usable token")
-        return token
-
-    def _service_url(self, challenge: Mapping[str, str]) -> str:
-        realm = challenge.get("realm", "")
-        try:
-            trusted = may_give_token(self._registry, realm)
-        except ValueError as error:
-            raise ImageError(f"{shown(self._registry)} names no usable token service: {realm[:200]!r}") from error
-        if not trusted:
-            raise ImageError(
-                f"{shown(self._registry)} names the token service {shown(realm)}, which is not trusted",
-                hint="a token service must be reached by https, or be the registry itself",
+        if tokens is None or not tokens.has_login:
+            hint = "it needs a login" if what == "write" else "the image does not exist or needs a login"
+            return ImageError(
+                f"{host} does not let us {what} {name} ({status}){said}", hint=f"{hint}: pybuild login {host}"
             )
-        asked = {"service": challenge.get("service", ""), "scope": challenge.get("scope", "") or self._scope}
-        query = urlencode({name: value for name, value in asked.items() if value})
-        parts = urlsplit(realm)
-        return urlunsplit((parts.scheme, parts.netloc, parts.path, f"{parts.query}&{query}".lstrip("&"), ""))
-
-
-def _challenge(response: requests.Response) -> dict[str, str] | None:
-    """The parameters of a Bearer challenge (RFC 6750, 3), or None where there is none."""
-    scheme, _, rest = response.headers.get("WWW-Authenticate", "").strip().partition(" ")
-    if scheme.lower() != "bearer":
-        return None
-    return {
-        name.lower(): re.sub(r"\\(.)", r"\1", quoted) or plain
-        for name, quoted, plain in _PARAMETER.findall(rest[:8192])
-    }
+        if tokens.is_basic and status == 401:
+            return ImageError(f"{host} refuses the login ({status}){said}", hint=f"log in anew: pybuild login {host}")
+        return ImageError(
+            f"{host} does not let this login {what} {name} ({status}){said}",
+            hint=f"ask whoever keeps the repository, or use another login: pybuild login {host}",
+        )
 
 
 def _said(response: requests.Response, http: Http) -> str:

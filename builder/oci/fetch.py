@@ -22,6 +22,7 @@ from builder.oci.source import Progress, ignore_progress
 from builder.oci.transport import Http, Patience, TransferBroken, pieces, shown
 from builder.oci.unreachable import unreachable
 from builder.oci.verify import new_file
+from builder.values.access import Access
 from builder.values.digest import Digest
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def fetch_url(
         raise ContextError(f"ADD cannot fetch {shown(url)}: it is not an http or https URL") from error
     around = web or Web()
     try:
-        return _Fetch(url, Http(around.proxies, around.patience), progress).run(into, checksum)
+        return _Fetch(url, Http(Access(proxies=around.proxies), around.patience), progress).run(into, checksum)
     except ImageError as error:
         raise ContextError(f"ADD cannot fetch {shown(url)}: {error.message}", hint=error.hint) from error
 

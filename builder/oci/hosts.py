@@ -6,9 +6,12 @@ Pure, and in one place, because each of these rules decides who may see a creden
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from urllib.parse import urlsplit
+
+Origin = tuple[str, str, int]
+"""Scheme, host and port: what shares them is one party."""
 
 NO_PROXIES: Mapping[str, str] = MappingProxyType({})
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -30,13 +33,40 @@ def is_loopback(host: str) -> bool:
 
 
 def registry_url(registry: str) -> str:
-    """Where a reference's registry is reached: https, or plain http on loopback."""
-    host = _DOCKER_HUB[1] if registry == _DOCKER_HUB[0] else registry
-    scheme = "http" if is_loopback(urlsplit(f"//{host}").hostname or "") else "https"
-    return f"{scheme}://{host}"
+    """Where a reference's registry is reached by https."""
+    return f"https://{_DOCKER_HUB[1] if registry == _DOCKER_HUB[0] else registry}"
 
 
-def origin(url: str) -> tuple[str, str, int]:
+def may_be_plain(host: Origin, insecure: Iterable[str]) -> bool:
+    """Whether plain http may be spoken to a server: on loopback, or where somebody named it as insecure."""
+    return is_loopback(host[1]) or bool(set(names_of(host)) & set(insecure))
+
+
+def names_of(host: Origin) -> tuple[str, ...]:
+    """How people write a server: HOST:PORT, and HOST alone where the port is the usual one of http or https."""
+    _, name, port = host
+    name = f"[{name}]" if ":" in name else name
+    return (f"{name}:{port}", name) if port in _DEFAULT_PORTS.values() else (f"{name}:{port}",)
+
+
+def may_see_login(registry: str, realm: str, insecure: Iterable[str]) -> bool:
+    """Whether a login for `registry` may be sent to the token service `realm` that its challenge names.
+
+    Anybody on the way can change what is not under a certificate that we verified, so a challenge from there may only
+    name the registry itself, loopback where the registry is there too, or a server somebody named as insecure.
+    """
+    service, asked, named = origin(realm), origin(registry), tuple(insecure)
+    if service == asked:
+        return service[0] == "https" or may_be_plain(service, named)
+    verified = asked[0] == "https" and not set(names_of(asked)) & set(named)
+    if verified and service[0] == "https":
+        return True
+    if is_loopback(asked[1]) and is_loopback(service[1]):
+        return True
+    return bool(set(names_of(service)) & set(named))
+
+
+def origin(url: str) -> Origin:
     """Scheme, host and port of a URL; what shares them is one party. Raises ValueError for what is no such URL."""
     parts = urlsplit(url)
     host, port = parts.hostname, parts.port
@@ -57,12 +87,14 @@ def may_lead_to(source: str, target: str) -> bool:
     return scheme == "https" or source_scheme == "http"
 
 
-def may_give_token(registry: str, realm: str) -> bool:
-    """Whether a challenge's token service is asked: by https, or on the registry itself; loopback's for loopback."""
+def may_give_token(registry: str, realm: str, insecure: Iterable[str] = ()) -> bool:
+    """Whether a challenge's token service is asked at all: by https, or on the registry itself, or where somebody named
+    its host as insecure; loopback's only for a registry on loopback.
+    """
     scheme, host, _ = origin(realm)
     if is_loopback(host):
         return is_loopback(origin(registry)[1])
-    return scheme == "https" or origin(realm) == origin(registry)
+    return scheme == "https" or origin(realm) == origin(registry) or may_be_plain(origin(realm), insecure)
 
 
 def proxies_for(url: str, proxies: Mapping[str, str]) -> dict[str, str]:

@@ -15,7 +15,7 @@ from builder.oci.document import MAX_DOCUMENT_BYTES, digest_of
 from builder.oci.download import Download
 from builder.oci.manifest import INDEX_TYPES, MANIFEST_TYPES, kind_of
 from builder.oci.source import Documents, Progress, load_image, named
-from builder.oci.transport import Http, Patience, TransferBroken, limited_body
+from builder.oci.transport import Patience, TransferBroken, limited_body
 from builder.oci.unreachable import unreachable
 from builder.oci.verify import new_file, verified_bytes
 from builder.values.access import Access
@@ -40,7 +40,7 @@ class RegistrySource:
     def __init__(self, reference: Reference, access: Access | None = None, patience: Patience | None = None) -> None:
         self._reference = reference
         self._documents = Documents()
-        self._client = Client(reference, Http((access or Access()).proxies, patience or Patience()))
+        self._client = Client(reference, access or Access(), patience)
         self.name = reference.familiar
 
     def load(self, platform: Platform) -> Image:

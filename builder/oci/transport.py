@@ -1,20 +1,23 @@
 """HTTP for registries and ADD: deadlines, retries, redirects under our rules, and errors in plain words.
 
-No environment is read (requests' trust_env is off): proxies come as values, no .netrc and no cookie is ever sent.
+No environment is read: proxies come as values, no .netrc and no cookie is ever sent (builder/oci/connections.py).
 Redirects are followed here and not by requests, because a credential goes to the host it is for and nowhere else.
 """
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
 from builder.errors import ImageError
-from builder.oci.hosts import may_lead_to, origin, proxies_for
-from builder.oci.unreachable import is_passing, unreachable
+from builder.oci.body import Body, Outgoing, may_repeat
+from builder.oci.hosts import Origin, may_lead_to, origin, proxies_for
+from builder.oci.unreachable import is_passing, is_refused, means_tls, unreachable
+from builder.values.access import Access
 
 if TYPE_CHECKING:
     import requests
@@ -34,12 +37,41 @@ class Patience:
     attempts: int = 4  # in a row without progress
     back_off_s: float = 0.5  # doubles each time
     longest_wait_s: float = 15.0  # whatever Retry-After says
+    restart_s: float = 30.0  # how long a server that has answered before may refuse connections
     blob_s: float = 120.0  # a transfer's whole time is this …
     slowest: int = 16 << 10  # … and its size by this speed
+    ends_s: float = math.inf  # when all transfers must be over (monotonic clock)
 
-    def deadline_for(self, size: int) -> float:
+    def deadline_for(self, size: int) -> Deadline:
         """When a transfer of `size` bytes that starts now must be over (monotonic clock)."""
-        return time.monotonic() + self.blob_s + size / self.slowest
+        own_s = time.monotonic() + self.blob_s + size / self.slowest
+        return Deadline(own_s) if own_s < self.ends_s else TotalDeadline(self.ends_s)
+
+
+class Deadline(float):
+    """A moment of the monotonic clock, and what to say when it has passed."""
+
+    def passed(self, url: str) -> ImageError:
+        """The error of a transfer that was not over in time."""
+        return ImageError(
+            f"{shown(url)} is too slow: the time for this transfer is over",
+            hint="check the network; a transfer must reach 16 KiB a second",
+        )
+
+
+class TotalDeadline(Deadline):
+    """The end of the time that all transfers of a command have together."""
+
+    def passed(self, url: str) -> ImageError:  # noqa: ARG002 - not any one server's fault
+        """The error of whatever transfer was under way."""
+        return all_time_is_over()
+
+
+def all_time_is_over() -> ImageError:
+    """The error when the time of all transfers of this command is used up (`Access.total_s`)."""
+    return ImageError(
+        "the time limit for all transfers is over", hint="check the network, or allow more time (`timeout`)"
+    )
 
 
 class TransferBroken(Exception):
@@ -47,82 +79,178 @@ class TransferBroken(Exception):
 
 
 class Http:
-    """A client with one connection pool; may be used from several threads."""
+    """A client with one pool of connections; may be used from several threads.
 
-    def __init__(self, proxies: Mapping[str, str], patience: Patience) -> None:
-        import http.cookiejar
+    `registry` is the server that `access` is for: its certificates and client certificates are used for nobody else.
+    """
 
-        import requests
+    def __init__(self, access: Access, patience: Patience, registry: Origin | None = None) -> None:
+        from builder.oci.connections import Session
+        from builder.oci.tls import Contexts
 
-        class Session(requests.Session):
-            def get_redirect_target(self, resp: requests.Response) -> None:
-                """None: requests would read a redirect's whole body, however long, just to know the next request."""
-
-        self._proxies = proxies
-        self.patience = patience
-        self._session = Session()
-        self._session.trust_env = False
-        self._session.headers.update({"User-Agent": "pybuild", "Accept": "*/*", "Accept-Encoding": "identity"})
-        # No domain may set a cookie: requests to one registry have nothing to say to the next.
-        self._session.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
+        ends_s = access.ends_s(time.monotonic())
+        self._access = access
+        self._contexts = Contexts(access.trust, registry)
+        self._session = Session(self._contexts.of)
+        self._answered: set[Origin] = set()
+        self.patience = replace(patience, ends_s=min(patience.ends_s, ends_s))
 
     def get(self, url: str, headers: Mapping[str, str], secret: Mapping[str, str]) -> requests.Response:
-        """Ask for `url`, following redirects and retrying what passes; the body is not read yet.
+        """`request` for GET."""
+        return self.request("GET", url, headers, secret)
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        secret: Mapping[str, str],
+        body: bytes | Body | None = None,
+    ) -> requests.Response:
+        """Send a request, following redirects and retrying what passes; the answer's body is not read yet.
 
         `secret` headers are only sent to the origin of `url`. The answer may have any status but a redirect's and,
-        after the last attempt, those that are retried. Raises ImageError.
+        after the last attempt, those that are retried. What may have been carried out is only sent again where that
+        does no harm (`Body.repeat`). A server that has answered before may refuse connections for a while: it restarts.
+        Raises ImageError.
         """
-        for attempt in range(1, self.patience.attempts + 1):
-            last = attempt == self.patience.attempts
+        asked = _Asked(method, url, {**headers}, {**secret}, body if isinstance(body, Body) else Body.of(body or b""))
+        attempt, refused, refused_s = 1, 0, 0.0
+        while True:
             try:
-                response = self._follow(url, headers, secret)
+                response = self._follow(asked)
             except TransferBroken as broken:
-                if last or not is_passing(broken.__cause__):
-                    raise unreachable(url, broken.__cause__) from broken
+                cause = broken.__cause__
+                if self._restarts(url, cause) and refused_s < self.patience.restart_s:
+                    refused += 1
+                    refused_s += self.wait(refused, "")
+                    continue
+                if attempt >= self.patience.attempts or not is_passing(cause) or not may_repeat(method, asked.body):
+                    raise unreachable(url, cause) from broken
                 self.wait(attempt, "")
-                continue
-            if response.status_code not in _RETRIED or last:
-                return response
-            self.wait(attempt, response.headers.get("Retry-After", ""))
-            response.close()
-        raise AssertionError("the last attempt returns or raises")
+            else:
+                status = response.status_code
+                if not self._is_retried(status, asked) or attempt >= self.patience.attempts:
+                    return response
+                self.wait(attempt, response.headers.get("Retry-After", ""))
+                response.close()
+            attempt += 1
 
-    def wait(self, attempt: int, retry_after: str) -> None:
-        """Let some time pass before the attempt after number `attempt`."""
-        seconds = self.patience.back_off_s * 2 ** (attempt - 1)
-        if retry_after.isascii() and retry_after.isdigit():
-            seconds = max(seconds, float(retry_after[:9]))
-        time.sleep(min(seconds, self.patience.longest_wait_s))
+    def speaks_tls(self, url: str) -> bool:
+        """Whether the server of an https URL speaks TLS; it is asked with an empty request. Raises ImageError."""
+        try:
+            self._once("HEAD", url, {}, Body.of(b"")).close()
+        except TransferBroken as broken:
+            answer = means_tls(broken.__cause__)
+            if answer is None:
+                raise unreachable(url, broken.__cause__) from broken
+            return answer
+        return True
 
-    def _follow(self, url: str, headers: Mapping[str, str], secret: Mapping[str, str]) -> requests.Response:
-        at = url
+    def believe_service(self, url: str) -> None:
+        """Believe the registry's own CAs of the token service at `url` too."""
+        self._contexts.believe_service(origin(url))
+
+    def wait(self, attempt: int, retry_after: str) -> float:
+        """Let some time pass before the attempt after number `attempt`; gives how much, in seconds.
+
+        Raises ImageError when all the time for transfers is over by then.
+        """
+        seconds = self.patience.back_off_s * float(1 << min(attempt - 1, 16))
+        seconds = min(max(seconds, _seconds(retry_after)), self.patience.longest_wait_s)
+        if time.monotonic() + seconds > self.patience.ends_s:
+            raise all_time_is_over()
+        time.sleep(seconds)
+        return seconds
+
+    def _restarts(self, url: str, cause: BaseException | None) -> bool:
+        """Whether a connection was refused by somebody who has answered before."""
+        return is_refused(cause) and origin(url) in self._answered
+
+    def _is_retried(self, status: int, asked: _Asked) -> bool:
+        # 429 says that nothing was done.
+        return status == 429 or (status in _RETRIED and may_repeat(asked.method, asked.body))
+
+    def _follow(self, asked: _Asked) -> requests.Response:
+        at, method, body = asked.url, asked.method, asked.body
         for _ in range(MAX_REDIRECTS + 1):
-            ours = origin(at) == origin(url)
-            response = self._once(at, {**headers, **secret} if ours else dict(headers))
+            ours = origin(at) == origin(asked.url)
+            headers = {**asked.headers, **asked.secret} if ours else asked.headers
+            response = self._once(method, at, headers, body)
             if response.status_code not in _REDIRECTS or "Location" not in response.headers:
                 return response
             response.close()
+            if method not in ("GET", "HEAD") and response.status_code not in (307, 308):
+                raise ImageError(
+                    f"{shown(at)} redirects ({response.status_code}) a {method}, which is not followed",
+                    hint="is it a registry? only 307 and 308 say that the same is to be sent elsewhere",
+                )
             at = _redirected(at, response.headers["Location"])
+            if body.secret and origin(at) != origin(asked.url):
+                raise ImageError(
+                    f"{shown(asked.url)} redirects a login to {shown(at)}, which is not followed",
+                    hint="a login is only sent to the server that it is for",
+                )
         raise ImageError(
-            f"{shown(url)} redirects more than {MAX_REDIRECTS} times", hint="the server redirects in a ring"
+            f"{shown(asked.url)} redirects more than {MAX_REDIRECTS} times", hint="the server redirects in a ring"
         )
 
-    def _once(self, url: str, headers: dict[str, str]) -> requests.Response:
+    def _once(self, method: str, url: str, headers: Mapping[str, str], body: Body) -> requests.Response:
         import requests
 
+        left_s = self.patience.ends_s - time.monotonic()
+        if left_s <= 0:
+            raise all_time_is_over()
+        server, deadline = origin(url), self.patience.deadline_for(body.size)
+
+        def late() -> ImageError | None:
+            return deadline.passed(url) if time.monotonic() > deadline else None
+
         try:
-            return self._session.get(
-                url,
-                headers=headers,
-                stream=True,
-                allow_redirects=False,
-                timeout=(self.patience.connect_s, self.patience.read_s),
-                proxies=proxies_for(url, self._proxies),
-            )
+            with body.open() as file:
+                response = self._session.request(
+                    method,
+                    url,
+                    headers={**headers, **_length(method, body)},
+                    data=Outgoing(file, body.size, late) if body.size else None,
+                    stream=True,
+                    allow_redirects=False,
+                    timeout=(min(self.patience.connect_s, left_s), min(self.patience.read_s, left_s)),
+                    proxies=proxies_for(url, self._access.proxies),
+                    verify=self._contexts.verified(server),
+                )
         except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema, UnicodeError) as error:
             raise ImageError(f"not a usable URL: {shown(url)}") from error
-        except (requests.RequestException, OSError) as error:
+        except (requests.RequestException, OSError, EOFError) as error:
             raise TransferBroken from error
+        self._answered.add(server)
+        return response
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    method: str
+    url: str
+    headers: dict[str, str]
+    secret: dict[str, str]
+    body: Body
+
+
+def _length(method: str, body: Body) -> dict[str, str]:
+    """Content-Length of an empty body where one is expected (RFC 9110, 8.6); requests sees to the others."""
+    return {} if body.size or method in ("GET", "HEAD", "DELETE") else {"Content-Length": "0"}
+
+
+def _seconds(retry_after: str) -> float:
+    """Retry-After in seconds, 0 where it says nothing (RFC 9110, 10.2.3: a number, or a date)."""
+    if retry_after.isascii() and retry_after.isdigit():
+        return float(retry_after[:9])
+    import email.utils
+
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(retry_after).timestamp() - time.time())
+    except (ValueError, OverflowError, TypeError):
+        return 0.0
 
 
 def _redirected(at: str, location: str) -> str:
@@ -151,10 +279,7 @@ def pieces(response: requests.Response, deadline: float) -> Iterator[bytes]:
     try:
         while True:
             if time.monotonic() > deadline:
-                raise ImageError(
-                    f"{shown(response.url)} is too slow: the time for this transfer is over",
-                    hint="check the network; a transfer must reach 16 KiB a second",
-                )
+                raise (deadline if isinstance(deadline, Deadline) else Deadline(deadline)).passed(response.url)
             piece = read(_CHUNK_BYTES)
             if not piece:
                 return

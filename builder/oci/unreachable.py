@@ -17,6 +17,25 @@ def is_passing(error: BaseException | None) -> bool:
     )
 
 
+_NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG", "UNEXPECTED_EOF")
+
+
+def means_tls(error: BaseException | None) -> bool | None:
+    """Whether a failed handshake was one with a server that speaks TLS; None where that server did not say anything."""
+    causes = tuple(_chain(error))
+    kinds = {kind.__name__ for cause in causes for kind in type(cause).__mro__}
+    if kinds & {"ProxyError", "gaierror", "ConnectionRefusedError", "NewConnectionError", "ConnectTimeout"}:
+        return None
+    if "SSLError" in kinds and "SSLEOFError" not in kinds:
+        return not any(sign in str(cause) for cause in causes for sign in _NO_TLS)
+    return False
+
+
+def is_refused(error: BaseException | None) -> bool:
+    """Whether nobody listens there (now)."""
+    return any(isinstance(cause, ConnectionRefusedError) for cause in _chain(error))
+
+
 def unreachable(url: str, error: BaseException | None) -> ImageError:
     """The ImageError for a request that got no answer, or no whole one."""
     host = urlsplit(url).netloc.rpartition("@")[2]

@@ -4,13 +4,14 @@ asked here; the front door puts it together once and hands it down.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Protocol
 
-from builder.values.registries import RegistryRules
+from builder.values.registries import RegistryRules, Rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,21 +53,45 @@ class Trust:
     `insecure` are hosts (`host[:port]`) that may speak plain http or show a certificate nobody vouches for, because
     somebody asked for it; `cert_dir` holds CAs and client certificates for the registries of this command;
     `cert_folders` are folders that hold such a directory for each registry (`/etc/docker/certs.d`), the first wins.
+    `roots_file` and `roots_dir` (SSL_CERT_FILE, SSL_CERT_DIR) replace the system's CAs where either is given.
     """
 
     insecure: tuple[str, ...] = ()
     cert_dir: Path | None = None
     cert_folders: tuple[Path, ...] = ()
+    roots_file: Path | None = None
+    roots_dir: Path | None = None
+
+
+class Clock:
+    """When the first transfer of a command began; who reads the time gives it."""
+
+    __slots__ = ("_started_s",)
+
+    def __init__(self) -> None:
+        self._started_s: float | None = None
+
+    def started_s(self, now_s: float) -> float:
+        """The moment of the first call, on the caller's clock."""
+        if self._started_s is None:
+            self._started_s = now_s
+        return self._started_s
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
     """All that a request to a registry depends on besides the request. `proxies` are HTTP_PROXY and its kind, by any of
-    their names; `total_s` bounds the time of all transfers of one command in seconds, 0 for no bound of that kind.
+    their names; `total_s` bounds the time of all transfers of one command in seconds, from the first one on, 0 for no
+    bound of that kind. A changed copy (`dataclasses.replace`) has the same clock.
     """
 
     proxies: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     keyring: Keyring = field(default_factory=NoKeys)
     trust: Trust = field(default_factory=Trust)
-    rules: RegistryRules = field(default_factory=RegistryRules)
+    rules: Rules = field(default_factory=RegistryRules)
     total_s: float = 0.0
+    clock: Clock = field(default_factory=Clock, repr=False, compare=False)
+
+    def ends_s(self, now_s: float) -> float:
+        """When all transfers must be over, on the clock of `now_s`; infinite where there is no bound."""
+        return self.clock.started_s(now_s) + self.total_s if self.total_s > 0 else math.inf

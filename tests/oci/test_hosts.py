@@ -25,13 +25,13 @@ def test_other_hosts_are_not_loopback(host: str) -> None:
         ("docker.io", "https://registry-1.docker.io"),
         ("ghcr.io", "https://ghcr.io"),
         ("10.0.0.1:5000", "https://10.0.0.1:5000"),
-        ("localhost", "http://localhost"),
-        ("127.0.0.1:5000", "http://127.0.0.1:5000"),
-        ("[::1]:5000", "http://[::1]:5000"),
+        ("localhost", "https://localhost"),
+        ("127.0.0.1:5000", "https://127.0.0.1:5000"),
+        ("[::1]:5000", "https://[::1]:5000"),
     ],
 )
 def test_where_a_registry_is_reached(registry: str, url: str) -> None:
-    """https everywhere but on loopback; docker.io lives elsewhere than its name."""
+    """By https, whatever else may be tried; docker.io lives elsewhere than its name."""
     assert registry_url(registry) == url
 
 

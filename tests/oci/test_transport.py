@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from builder.errors import ImageError
-from builder.oci.hosts import NO_PROXIES
 from builder.oci.transport import Http, limited_body, pieces, shown
+from builder.values.access import Access
 from tests.oci.rogue import QUICK, Exchange, Rogue, body, in_turn, redirect, running_rogue, status
 
 
@@ -20,7 +20,7 @@ def test_nothing_of_the_environment_is_used(rogue: Rogue, tmp_path: Path, monkey
     monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     rogue.routes["/x"] = body(b"well")
-    with Http(NO_PROXIES, QUICK).get(f"{rogue.url}/x", {}, {}) as response:
+    with Http(Access(), QUICK).get(f"{rogue.url}/x", {}, {}) as response:
         assert limited_body(response, 10, time.monotonic() + 5) == b"well"
     assert rogue.requests == [("/x", "")]
 
@@ -34,7 +34,7 @@ def test_no_cookie_is_kept(rogue: Rogue) -> None:
         exchange.send(200, b"", Set_Cookie="a=b; Path=/")
 
     rogue.routes["/x"] = answer
-    client = Http(NO_PROXIES, QUICK)
+    client = Http(Access(), QUICK)
     for _ in range(2):
         client.get(f"{rogue.url}/x", {}, {}).close()
     assert seen == [None, None]
@@ -43,7 +43,7 @@ def test_no_cookie_is_kept(rogue: Rogue) -> None:
 def test_bodies_are_not_decoded(rogue: Rogue) -> None:
     """Digests are of the bytes as they are sent, whatever Content-Encoding says."""
     rogue.routes["/x"] = lambda exchange: exchange.send(200, b"\x1f\x8bnot gzip", Content_Encoding="gzip")
-    with Http(NO_PROXIES, QUICK).get(f"{rogue.url}/x", {}, {}) as response:
+    with Http(Access(), QUICK).get(f"{rogue.url}/x", {}, {}) as response:
         assert b"".join(pieces(response, time.monotonic() + 5)) == b"\x1f\x8bnot gzip"
 
 
@@ -53,7 +53,7 @@ def test_a_secret_stays_with_its_origin(rogue: Rogue) -> None:
         rogue.routes["/a"] = redirect(f"{other.url}/b")
         other.routes["/b"] = redirect(f"{rogue.url}/c")
         rogue.routes["/c"] = body(b"")
-        Http(NO_PROXIES, QUICK).get(f"{rogue.url}/a", {}, {"Authorization": "Bearer x"}).close()
+        Http(Access(), QUICK).get(f"{rogue.url}/a", {}, {"Authorization": "Bearer x"}).close()
         assert other.requests == [("/b", "")]
         assert rogue.requests == [("/a", "Bearer x"), ("/c", "Bearer x")]
 
@@ -65,7 +65,7 @@ def test_a_redirect_to_what_is_no_web_url_is_refused(rogue: Rogue, location: str
     """Only http and https are ever spoken."""
     rogue.routes["/a"] = redirect(location)
     with pytest.raises(ImageError, match=r"redirects to|not a usable URL"):
-        Http(NO_PROXIES, QUICK).get(f"{rogue.url}/a", {}, {})
+        Http(Access(), QUICK).get(f"{rogue.url}/a", {}, {})
 
 
 def test_a_redirects_body_is_not_read(rogue: Rogue) -> None:
@@ -79,7 +79,7 @@ def test_a_redirects_body_is_not_read(rogue: Rogue) -> None:
     rogue.routes["/a"] = answer
     rogue.routes["/x"] = body(b"well")
     started = time.monotonic()
-    with Http(NO_PROXIES, QUICK).get(f"{rogue.url}/a", {}, {}) as response:
+    with Http(Access(), QUICK).get(f"{rogue.url}/a", {}, {}) as response:
         assert limited_body(response, 10, time.monotonic() + 5) == b"well"
     assert time.monotonic() - started < 1
 
@@ -88,7 +88,7 @@ def test_retry_after_is_honoured_within_reason(rogue: Rogue) -> None:
     """A server that wants us back in an hour does not get that hour."""
     rogue.routes["/x"] = in_turn(status(429, Retry_After=3600), body(b""))
     started = time.monotonic()
-    Http(NO_PROXIES, QUICK).get(f"{rogue.url}/x", {}, {}).close()
+    Http(Access(), QUICK).get(f"{rogue.url}/x", {}, {}).close()
     assert time.monotonic() - started < 1
     assert len(rogue.requests) == 2
 
@@ -96,7 +96,7 @@ def test_retry_after_is_honoured_within_reason(rogue: Rogue) -> None:
 def test_a_proxy_is_used_where_it_is_given(rogue: Rogue) -> None:
     """Plain http through a proxy asks it for the whole URL."""
     rogue.routes["http://example.invalid/x"] = body(b"")
-    Http({"HTTP_PROXY": rogue.url}, QUICK).get("http://example.invalid/x", {}, {}).close()
+    Http(Access(proxies={"HTTP_PROXY": rogue.url}), QUICK).get("http://example.invalid/x", {}, {}).close()
     assert rogue.requests == [("http://example.invalid/x", "")]
 
 
