@@ -9,11 +9,13 @@ from dataclasses import dataclass, field
 from builder.report import phrases
 from builder.report.lines import LineCutter
 from builder.report.text import cut, human_seconds, human_size, printable, spread
+from builder.report.transfers import Moving, speed
 from builder.values.event import Transfer
 
 MOST_LINES = 16
 MOST_TAIL = 5
 _BAR = 20
+_WIDE = 72  # columns from which there is room for a bar and a speed
 
 
 @dataclass(slots=True)
@@ -34,7 +36,7 @@ class Size:
     rows: int
 
 
-def frame(steps: Iterable[LiveStep], transfers: Iterable[Transfer], size: Size, now_s: float) -> list[str]:
+def frame(steps: Iterable[LiveStep], transfers: Iterable[Moving], size: Size, now_s: float) -> list[str]:
     """The lines of the live view, none as wide as the terminal (so that none wraps) and fewer than it has rows."""
     running, moving = list(steps), list(transfers)
     columns, room = size.columns - 1, max(min(size.rows - 1, MOST_LINES), 1)
@@ -43,7 +45,7 @@ def frame(steps: Iterable[LiveStep], transfers: Iterable[Transfer], size: Size, 
     for step in running:
         lines.append(spread(step.headline, human_seconds(now_s - step.started_s), columns))
         lines += [cut(f"  | {line}", columns) for line in list(step.tail)[-tail_room:] if tail_room]
-    lines += [_transfer_line(event, columns) for event in moving]
+    lines += [_transfer_line(transfer, columns, now_s) for transfer in moving]
     if len(lines) <= room:
         return lines
     return [*lines[: room - 1], cut(f"  and {len(lines) - room + 1} more", columns)]
@@ -54,13 +56,24 @@ def _tail_room(steps: int, room: int) -> int:
     return max(min((room - steps) // steps, MOST_TAIL), 0) if steps else 0
 
 
-def _transfer_line(event: Transfer, columns: int) -> str:
+def _transfer_line(transfer: Moving, columns: int, now_s: float) -> str:
+    event, seconds = transfer.event, now_s - transfer.started_s
     left = f"{printable(event.verb)} {printable(event.what)}"
     if event.total <= 0:
         return spread(left, human_size(event.done), columns)
+    if event.done <= 0:  # it has not begun, or (unpack) does not say how far it is: a bar would seem stuck
+        return spread(left, f"{human_size(event.total)}  {human_seconds(seconds)}", columns)
+    how_far = f"{human_size(event.done)} / {human_size(event.total)}"
+    if columns < _WIDE:
+        return spread(left, f"{how_far} {_percent(event):3d}%", columns)
     full = min(_BAR * event.done // event.total, _BAR)
-    bar = f"[{'=' * full}{' ' * (_BAR - full)}] " if columns >= 72 else ""
-    return spread(left, f"{bar}{human_size(event.done)} / {human_size(event.total)}", columns)
+    bar = f"[{'=' * full}{' ' * (_BAR - full)}]"
+    return spread(left, f"{bar} {_percent(event):3d}%  {how_far}  {speed(event.done, seconds):>10}", columns)
+
+
+def _percent(event: Transfer) -> int:
+    """How much has come; 100 is for what is over."""
+    return min(100 * event.done // event.total, 99)
 
 
 def finished(headline: str, right: str, columns: int) -> str:
@@ -68,6 +81,6 @@ def finished(headline: str, right: str, columns: int) -> str:
     return spread(headline, right, columns - 1)
 
 
-def transfer_done(event: Transfer, columns: int) -> str:
-    """The line that a transfer leaves behind."""
-    return cut(phrases.transferred(event), columns - 1)
+def transfer_done(event: Transfer, seconds: float, columns: int) -> str:
+    """The line that a transfer leaves behind; `seconds` is how long it took."""
+    return cut(phrases.transferred(event, seconds), columns - 1)

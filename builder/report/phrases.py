@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from builder.report.text import human_size, printable
+from builder.report.transfers import took
 from builder.source import Span
 from builder.values.event import StepId, Transfer, Warned
 
@@ -31,15 +32,19 @@ def note(text: str) -> str:
     return f"note: {printable(text)}"
 
 
-def transferred(event: Transfer) -> str:
-    """A transfer that is over: `pull sha256:... 12.3 MB`."""
-    return f"{printable(event.verb)} {printable(event.what)} {human_size(event.done)}"
+def transferred(event: Transfer, seconds: float) -> str:
+    """A transfer that is over: `pull 3c1d7e22aa10 12.3 MB in 1.2s, 10.2 MB/s`."""
+    return f"{_transfer(event)}{took(event.total, seconds)}"
 
 
 def transferring(event: Transfer) -> str:
-    """A transfer on its way: `pull sha256:... 4.0 MB of 12.3 MB`; a total of 0 or less is not known."""
+    """A transfer on its way: `pull 3c1d7e22aa10 4.0 MB of 12.3 MB`; a total of 0 or less is not known."""
     total = f" of {human_size(event.total)}" if event.total > 0 else ""
-    return transferred(event) + total
+    return _transfer(event) + total
+
+
+def _transfer(event: Transfer) -> str:
+    return f"{printable(event.verb)} {printable(event.what)} {human_size(event.done)}"
 
 
 def _place(span: Span | None) -> str:

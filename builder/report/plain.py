@@ -11,6 +11,7 @@ from builder.report import phrases
 from builder.report.lines import LineCutter
 from builder.report.mask import Mask
 from builder.report.text import human_seconds
+from builder.report.transfers import Transfers
 from builder.values.event import (
     Event,
     Exported,
@@ -25,8 +26,10 @@ from builder.values.event import (
     Warned,
 )
 
-TRANSFER_PAUSE_S = 5.0
-"""A transfer that is on its way is mentioned this often."""
+FIRST_PAUSE_S = 2.0
+"""A transfer that takes longer than this is mentioned before its end, so that people see what is waited for …"""
+TRANSFER_PAUSE_S = 10.0
+"""… and then this often."""
 
 
 class PlainReporter:
@@ -38,7 +41,7 @@ class PlainReporter:
         self._clock = clock
         self._lock = threading.RLock()  # a signal's exception may pass through while it is held
         self._cutters: dict[StepId, LineCutter] = {}
-        self._mentioned: dict[tuple[str, str], float] = {}
+        self._transfers = Transfers()
         self._gone = False
         self._closed = False
 
@@ -49,10 +52,12 @@ class PlainReporter:
                 self._write(self._lines(event))
 
     def close(self) -> None:
-        """Write the ends of lines that steps left open."""
+        """Write the ends of lines that steps left open, and how much was transferred in all."""
         with self._lock:
             for step in list(self._cutters):
                 self._write(self._rest(step))
+            if not self._closed:
+                self._write(self._transfers.totals())
             self._closed = True  # a thread that is late must not write below the error that follows
 
     def _lines(self, event: Event) -> list[str]:
@@ -80,13 +85,14 @@ class PlainReporter:
         return _prefixed(step, cutter.flush()) if cutter else []
 
     def _transfer(self, event: Transfer) -> list[str]:
-        key, now = (event.verb, event.what), self._clock()
+        now_s = self._clock()
+        moving = self._transfers.take(event, now_s)
         if event.done == event.total:
-            self._mentioned.pop(key, None)
-            return [phrases.transferred(event)]
-        if now - self._mentioned.setdefault(key, now) < TRANSFER_PAUSE_S:
+            return [phrases.transferred(event, now_s - moving.started_s)]
+        pause_s = FIRST_PAUSE_S if moving.told_s == moving.started_s else TRANSFER_PAUSE_S
+        if now_s - moving.told_s < pause_s:
             return []
-        self._mentioned[key] = now
+        moving.told_s = now_s
         return [phrases.transferring(event)]
 
     def _write(self, lines: list[str]) -> None:

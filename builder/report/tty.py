@@ -16,6 +16,7 @@ from builder.report.live import LiveStep, finished, frame, transfer_done
 from builder.report.mask import Mask
 from builder.report.screen import Screen
 from builder.report.text import human_seconds
+from builder.report.transfers import Transfers
 from builder.values.event import (
     Event,
     Exported,
@@ -47,7 +48,7 @@ class TtyReporter:
         self._color = color
         self._lock = threading.RLock()  # a signal's exception may pass through while it is held
         self._steps: dict[StepId, LiveStep] = {}
-        self._transfers: dict[tuple[str, str], Transfer] = {}
+        self._transfers = Transfers()
         self._above: list[str] = []
         self._changed = False
         self._drawn_s = 0.0
@@ -66,7 +67,7 @@ class TtyReporter:
                 self._painter.start()
 
     def close(self) -> None:
-        """Erase the live lines; steps that were still running leave a line that says so."""
+        """Erase the live lines; steps that were still running leave a line that says so. The totals come last."""
         if self._closed.is_set():
             return
         self._closed.set()
@@ -74,7 +75,7 @@ class TtyReporter:
             now = time.monotonic()
             for step in self._steps.values():
                 self._leave(step.headline, f"stopped after {human_seconds(now - step.started_s)}")
-            self._screen.show(self._above, [])
+            self._screen.show([*self._above, *self._transfers.totals()], [])
             self._above = []
             self._steps.clear()
 
@@ -107,12 +108,10 @@ class TtyReporter:
             running.tail.extend(line for line in running.cutter.feed(data) if line.strip())
 
     def _transfer(self, event: Transfer) -> None:
-        key = (event.verb, event.what)
-        if event.done != event.total:
-            self._transfers[key] = event
-            return
-        self._transfers.pop(key, None)
-        self._above.append(transfer_done(event, self._screen.size().columns))
+        now_s = time.monotonic()
+        transfer = self._transfers.take(event, now_s)
+        if event.done == event.total:
+            self._above.append(transfer_done(event, now_s - transfer.started_s, self._screen.size().columns))
 
     def _leave(self, headline: str, right: str) -> None:
         self._above.append(self._colored(_GREEN, finished(headline, right, self._screen.size().columns)))
@@ -129,6 +128,6 @@ class TtyReporter:
     def _draw(self, now_s: float) -> None:
         if not self._changed and now_s - self._drawn_s < CLOCK_S:
             return
-        live = frame(self._steps.values(), self._transfers.values(), self._screen.size(), now_s)
+        live = frame(self._steps.values(), self._transfers.moving, self._screen.size(), now_s)
         self._screen.show(self._above, live)
         self._above, self._changed, self._drawn_s = [], False, now_s

@@ -1,4 +1,6 @@
-"""Events as the golden cases hold them: JSON lines of a class's name and its fields."""
+"""Events as the golden cases hold them: JSON lines of a class's name, its fields and, where it matters, the second at
+which it happens.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,13 @@ def cases(kind: str) -> list[Path]:
 
 def read_events(path: Path) -> list[Event]:
     """The events of a case."""
-    return [_event(*json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines() if line]
+    return [event for event, _ in read_timed_events(path)]
+
+
+def read_timed_events(path: Path) -> list[tuple[Event, float]]:
+    """The events of a case, and when each happens (seconds); 0 where the case does not say."""
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+    return [(_event(*line[:2]), line[2] if len(line) > 2 else 0.0) for line in lines]
 
 
 def _event(name: str, fields: dict[str, object]) -> Event:

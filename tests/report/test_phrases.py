@@ -27,9 +27,12 @@ def test_warnings_name_their_rule_and_place() -> None:
 
 
 def test_transfers_say_how_far_they_are() -> None:
-    """A transfer shows what is there of how much; an unknown total is not shown."""
+    """A transfer shows what is there of how much; an unknown total is not shown; at its end how long it took."""
     assert (
         phrases.transferring(Transfer("pull", "debian:12", 20_100_000, 60_100_000))
         == "pull debian:12 20.1 MB of 60.1 MB"
     )
     assert phrases.transferring(Transfer("pull", "x", 5, 0)) == "pull x 5 B"
+    whole = Transfer("pull", "x\x07", 60_100_000, 60_100_000)
+    assert phrases.transferred(whole, 2.0) == "pull x\\x07 60.1 MB in 2.0s, 30.1 MB/s"
+    assert phrases.transferred(whole, 0.01) == "pull x\\x07 60.1 MB"

@@ -9,11 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from builder.report import Mode, open_reporter
 from builder.report.mask import NOTHING, Mask
 from builder.report.plain import PlainReporter
 from builder.values.event import Note, StepId, StepOutput, StepStarted, Transfer
-from tests.report.recorded import cases, read_events
+from tests.report.recorded import cases, read_timed_events
 
 STEP = StepId("build", 1, 2)
 
@@ -21,9 +20,10 @@ STEP = StepId("build", 1, 2)
 @pytest.mark.parametrize("case", cases("events"), ids=lambda case: case.name)
 def test_golden(case: Path) -> None:
     """The events of a case give exactly the lines of its plain.txt."""
+    now = [0.0]
     stream = io.StringIO()
-    reporter = open_reporter(Mode.PLAIN, stream)
-    for event in read_events(case / "events.jsonl"):
+    reporter = PlainReporter(stream, NOTHING, clock=lambda: now[0])
+    for event, now[0] in read_timed_events(case / "events.jsonl"):
         reporter.handle(event)
     reporter.close()
     assert stream.getvalue() == (case / "plain.txt").read_text(encoding="utf-8")
@@ -58,14 +58,19 @@ def test_secrets_are_not_shown() -> None:
 
 
 def test_long_transfers_are_mentioned_now_and_then() -> None:
-    """A transfer has a line every few seconds and one at its end."""
+    """A transfer has a line when it takes long, then one every ten seconds, and one at its end."""
     now = [0.0]
     stream = io.StringIO()
     reporter = PlainReporter(stream, NOTHING, clock=lambda: now[0])
-    for second, done in enumerate((0, 10, 20, 30, 40, 50, 60, 70, 80, 90)):
+    for second in range(26):
         now[0] = float(second)
-        reporter.handle(Transfer("pull", "base", done * 10**6, 90 * 10**6))
-    assert stream.getvalue() == "pull base 50.0 MB of 90.0 MB\npull base 90.0 MB\n"
+        reporter.handle(Transfer("pull", "base", second * 10**6, 25 * 10**6))
+    assert stream.getvalue().splitlines() == [
+        "pull base 2.0 MB of 25.0 MB",
+        "pull base 12.0 MB of 25.0 MB",
+        "pull base 22.0 MB of 25.0 MB",
+        "pull base 25.0 MB in 25.0s, 1.0 MB/s",
+    ]
 
 
 def test_the_build_goes_on_without_its_log() -> None:
