@@ -23,6 +23,7 @@ from builder.stages.gather import Contexts, read_buildfile
 from builder.stages.hands import Hands
 from builder.stages.images import Images
 from builder.stages.layers import Layers
+from builder.stages.outputs import write_outputs
 from builder.stages.perform import Outcome, perform
 from builder.stages.resolve import resolve, survey
 from builder.stages.tidy import make_room, tidy
@@ -37,10 +38,11 @@ from builder.values.step import Base, ImageBase, Plan, TargetBase
 
 @dataclass(frozen=True, slots=True)
 class BuildResult:
-    """The image that was built, and the names it got."""
+    """The image that was built, the names it got, and the image as the last output that holds one has it."""
 
     image: Image
     names: tuple[str, ...]
+    exported: Image
 
 
 def build(request: BuildRequest, store: Store, emit: Emit) -> BuildResult:
@@ -67,11 +69,12 @@ def _build(request: BuildRequest, store: Store, emit: Emit) -> BuildResult:
             make_room(error, store, door)
             raise
         plans = {target.index: target for target in plan.targets}
-        image = assemble(plan.targets[-1], outcomes, plans, hands)
-        names = publish(image, hands)
+        built = assemble(plan.targets[-1], outcomes, plans, hands)
+        names = publish(built.image, hands)
+        left = write_outputs(built, hands)
         tidy(store, door)
         contexts.save()
-    return BuildResult(image, names)
+    return BuildResult(left.named, names, left.last)
 
 
 def _perform_all(plan: Plan, hands: Hands) -> dict[int, Outcome]:

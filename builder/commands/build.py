@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from typing import TYPE_CHECKING
 
 from builder.commands import results
 from builder.commands.arguments import bad
@@ -16,8 +17,12 @@ from builder.report.errors import masked
 from builder.report.mask import Mask
 from builder.report.summary import summary
 from builder.values.event import Emit, Event, Exported
-from builder.values.image import Image
+from builder.values.output import ImageOutput, PushOutput
+from builder.values.reference import Reference
 from builder.values.request import BuildRequest
+
+if TYPE_CHECKING:
+    from builder.pipeline import BuildResult
 
 
 def build(options: BuildOptions, caller: Caller) -> int:
@@ -41,18 +46,24 @@ def build(options: BuildOptions, caller: Caller) -> int:
         reporter.handle(event)
 
     try:
-        image = _run(request, options, caller, emit)
+        built = _run(request, options, caller, emit)
     except PybuildError as error:
         raise masked(error, mask) from error.__cause__
     finally:
         reporter.close()
-    results.write(files, image, request.tags)
+    results.write(files, built.exported, names_of(request))
     if options.quiet:
-        caller.say([str(image.manifest.digest)])
+        caller.say([str(built.image.manifest.digest)])
     else:
-        names = tuple(tag.familiar for tag in request.tags)
-        caller.remark(summary(image, names, exported, _command(options)))
+        names = tuple(name.familiar for name in names_of(request))
+        caller.remark(summary(built.image, names, exported, _command(options)))
     return 0
+
+
+def names_of(request: BuildRequest) -> tuple[Reference, ...]:
+    """The names that the image gets in the store: those of -t, then those of outputs that are an image there."""
+    outputs = [output for output in request.outputs if isinstance(output, ImageOutput | PushOutput)]
+    return tuple(dict.fromkeys((*request.tags, *(name for output in outputs for name in output.names))))
 
 
 def _require_utf8() -> None:
@@ -101,13 +112,13 @@ def _check(request: BuildRequest, mode: Mode, options: BuildOptions, caller: Cal
     return 1 if found else 0
 
 
-def _run(request: BuildRequest, options: BuildOptions, caller: Caller, emit: Emit) -> Image:
+def _run(request: BuildRequest, options: BuildOptions, caller: Caller, emit: Emit) -> BuildResult:
     # The words are all understood: only now is the machinery worth its imports.
     from builder.pipeline import build as build_image
     from builder.store import Store
 
     with Store.open(store_root(options.root, caller)) as store:
-        return build_image(request, store, emit).image
+        return build_image(request, store, emit)
 
 
 def _command(options: BuildOptions) -> str:

@@ -1,4 +1,4 @@
-"""Values written as comma-separated fields (`-o`, `--secret`) and ssh agents → values, as buildx reads them.
+"""Values written as comma-separated fields: the fields themselves, `--secret`, and ssh agents, as buildx reads them.
 
 Secrets are read here, bounded, from the files and variables that the command line names; a value is never part of an
 error. Sources: buildx's build.ParseExports, buildkit's session/secrets/secretsprovider and session/sshforward.
@@ -14,48 +14,18 @@ from pathlib import Path
 
 from builder.commands.arguments import bad
 from builder.errors import UsageError
-from builder.values.request import Output, Secret, SshAgent
+from builder.values.request import Secret, SshAgent
 
 SECRET_LIMIT_BYTES = 500 * 1024
 """BuildKit's limit (secretsprovider.MaxSecretSize): a secret is a token or a key, not a data set."""
 
-_OUTPUT_FORM = "-o type=oci,dest=PATH[,tar=true|false]"
 _SECRET_FORM = "--secret id=ID,src=PATH or --secret id=ID,env=NAME"
 _SSH_FORM = "--ssh default, or --ssh ID=SOCKET"
-_TRUE = frozenset(("1", "t", "true"))
-_FALSE = frozenset(("0", "f", "false"))
-
-
-def read_output(text: str) -> Output:
-    """One `-o`. A tar when tar=true, else a directory; without `tar` the path decides (`.tar`, or `-`)."""
-    if text and "=" not in text:
-        raise UsageError(
-            f"-o/--output: type={'tar' if text == '-' else 'local'} (which {text!r} means) is not supported",
-            hint=f"there is type=oci: {_OUTPUT_FORM}",
-        )
-    fields = _fields("-o/--output", text, _OUTPUT_FORM)
-    kind = fields.pop("type", None)
-    if kind != "oci":
-        what = "the type is missing" if kind is None else f"type={kind} is not supported"
-        raise UsageError(f"-o/--output: {what}", hint=f"there is type=oci: {_OUTPUT_FORM}")
-    destination = fields.pop("dest", "")
-    tar = fields.pop("tar", None)
-    for key in fields:
-        raise UsageError(f"-o/--output: {key!r} is not supported", hint=f"there are type, dest and tar: {_OUTPUT_FORM}")
-    if not destination:
-        raise bad("-o/--output", "dest is missing", _OUTPUT_FORM)
-    if tar is None:
-        return Output(destination, destination == "-" or destination.endswith(".tar"))
-    if tar.lower() not in _TRUE | _FALSE:
-        raise bad("-o/--output", f"tar={tar} is neither true nor false", _OUTPUT_FORM)
-    if destination == "-" and tar.lower() in _FALSE:
-        raise bad("-o/--output", "a directory cannot go to standard output", "-o type=oci,dest=-")
-    return Output(destination, tar.lower() in _TRUE)
 
 
 def read_secret(text: str, environment: Mapping[str, str]) -> Secret:
     """One `--secret`, with its bytes. Without src and env it is the variable, else the file, of the id's name."""
-    fields = _fields("--secret", text, _SECRET_FORM)
+    fields = read_fields("--secret", text, _SECRET_FORM)
     known = {"id": "", "type": "", "src": "", "env": ""}
     for key, value in fields.items():
         key = {"source": "src"}.get(key, key)
@@ -104,8 +74,11 @@ def read_ssh(text: str, environment: Mapping[str, str]) -> SshAgent:
     return SshAgent(name, Path(path))
 
 
-def _fields(option: str, text: str, written: str) -> dict[str, str]:
-    """The `key=value` fields of one CSV row (RFC 4180, as Go's encoding/csv has it), keys in lower case."""
+def read_fields(option: str, text: str, written: str) -> dict[str, str]:
+    """The `key=value` fields of one CSV row (RFC 4180, as Go's encoding/csv has it), keys in lower case.
+
+    An annotation's own name, after the first dot of the key, stays as it is. Raises UsageError.
+    """
     try:
         rows = list(csv.reader([text], strict=True))
     except csv.Error as error:
@@ -113,7 +86,8 @@ def _fields(option: str, text: str, written: str) -> dict[str, str]:
     fields: dict[str, str] = {}
     for number, field in enumerate(rows[0] if rows else [], start=1):
         key, equals, value = field.partition("=")
-        key = key.strip().lower()
+        head, dot, tail = key.strip().partition(".")
+        key = head.lower() + dot + (tail if head.lower().startswith("annotation") else tail.lower())
         if not equals or not key:
             raise bad(option, f"field {number} is not key=value", written)
         if key in fields:

@@ -60,7 +60,10 @@ OPTIONS: tuple[Option, ...] = (
     Option(("--call",), Group.INPUT, "build, or check: the same as --check", "METHOD"),
     Option(("-t", "--tag"), Group.RESULT, "name of the image", "NAME[:TAG]", True),
     Option(("--label",), Group.RESULT, "label of the image", "NAME=VALUE", True),
-    Option(("-o", "--output"), Group.RESULT, "type=oci,dest=PATH[,tar=true]: an OCI layout", "OUTPUT", True),
+    Option(("--annotation",), Group.RESULT, "annotation of the image's manifest", "NAME=VALUE", True),
+    Option(("-o", "--output"), Group.RESULT, "DIR, -, or type=oci|docker|local|tar|image,dest=...", "OUTPUT", True),
+    Option(("--push",), Group.RESULT, "send the image to the registries of its names"),
+    Option(("--load",), Group.RESULT, "keep the image in the store, as every build does"),
     Option(("--iidfile",), Group.RESULT, "write the image id there (its config's digest)", "FILE"),
     Option(("--metadata-file",), Group.RESULT, "write digests and names there, as JSON", "FILE"),
     Option(("--network",), Group.STEPS, "default, none or host", "MODE"),
@@ -93,7 +96,10 @@ class BuildOptions:
     call: str | None = None
     tag: tuple[str, ...] = ()
     label: tuple[str, ...] = ()
+    annotation: tuple[str, ...] = ()
     output: tuple[str, ...] = ()
+    push: bool = False
+    load: bool = False
     iidfile: str | None = None
     metadata_file: str | None = None
     network: str | None = None

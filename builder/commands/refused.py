@@ -7,10 +7,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-_LATER_PUSH = "build with -t and -o type=oci,dest=DIR, then: skopeo copy oci:DIR docker://REGISTRY/NAME:TAG"
-_LATER_LOAD = (
-    "build with -o type=oci,dest=FILE.tar, then: podman load -i FILE.tar (or skopeo copy oci-archive:FILE.tar ...)"
-)
 _STEP_CACHE = "steps are kept in the store; keep that directory (--root) between builds instead"
 _CGROUP = "an ordinary user has no control groups; --memory and --ulimit limit a step"
 _ATTEST = "attestations are not written; leave the option out"
@@ -26,7 +22,6 @@ _HISTORY = "the image's config and history are always written whole; leave the o
 REFUSED: Final[Mapping[str, str]] = {
     "--add-history": _BY_DEFAULT,
     "--all-platforms": _PLATFORM,
-    "--annotation": "use --label NAME=VALUE, which goes into the image's config",
     "--arch": _PLATFORM,
     "--attest": _ATTEST,
     "--build-arg-file": "give each with --build-arg NAME=VALUE",
@@ -39,7 +34,7 @@ REFUSED: Final[Mapping[str, str]] = {
     "--cgroup-parent": _CGROUP,
     "--cgroupns": _SANDBOX,
     "--compress": _BY_DEFAULT,
-    "--compression": "layers are stored with gzip; leave the option out",
+    "--compression": "it is an option of outputs: -o type=oci,dest=DIR,compression=zstd",
     "--config-file": "give the options on the command line",
     "--cpp-flag": "the Buildfile is read as it is; run cpp yourself and use -f -",
     "--cpu-period": _CGROUP,
@@ -50,13 +45,13 @@ REFUSED: Final[Mapping[str, str]] = {
     "--debug": "set PYBUILD_DEBUG=1 for the traceback of an internal error",
     "--decryption-key": "encrypted images cannot be read",
     "--device": "devices of the host are never shown to a step",
-    "--disable-compression": "layers are stored with gzip; leave the option out",
+    "--disable-compression": "it is an option of outputs: -o type=oci,dest=DIR,compression=none",
     "--dns": _HOSTS,
     "--dns-option": _HOSTS,
     "--dns-search": _HOSTS,
     "--env": "use ENV in the Buildfile, with an ARG and --build-arg where it varies",
     "--force-rm": _BY_DEFAULT,
-    "--format": "images are written in the OCI format only",
+    "--format": "it is an option of outputs: -o type=oci,dest=DIR,oci-mediatypes=false for the docker format",
     "--from": "write FROM with an ARG and give it with --build-arg, or --build-context NAME=docker-image://IMAGE",
     "--group-add": "name the groups with USER and in the image's /etc/group",
     "--hooks-dir": _SANDBOX,
@@ -69,7 +64,6 @@ REFUSED: Final[Mapping[str, str]] = {
     "--jobs": "leave the option out",
     "--layer-label": "use --label NAME=VALUE",
     "--layers": _BY_DEFAULT,
-    "--load": _LATER_LOAD,
     "--logfile": "redirect standard error: pybuild ... 2>FILE",
     "--manifest": "one image is built at a time; join images with: skopeo, or podman manifest",
     "--memory-swap": _CGROUP,
@@ -85,7 +79,6 @@ REFUSED: Final[Mapping[str, str]] = {
     "--provenance": _ATTEST,
     "--pull-always": "use --pull",
     "--pull-never": "bases that are here are used unless --pull is given",
-    "--push": _LATER_PUSH,
     "--retry": "leave the option out",
     "--retry-delay": "leave the option out",
     "--rewrite-timestamp": _TIMES,

@@ -6,18 +6,19 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import replace
 from pathlib import Path
 
 from builder.commands import arguments, fields
+from builder.commands.annotations import read_annotations
 from builder.commands.caller import Caller
 from builder.commands.connection import Connection, access_of
 from builder.commands.options import BuildOptions
+from builder.commands.outputs import outputs_of
 from builder.errors import BuildfileError, ContextError, UsageError
 from builder.source import SourceText
 from builder.values.elsewhere import Elsewhere, StreamContext, UrlContext, source_of
 from builder.values.repository import Repository
-from builder.values.request import BuildRequest, Output, Secret, SshAgent
+from builder.values.request import BuildRequest, Secret, SshAgent
 
 STDIN_LIMIT_BYTES = 16 * 1024 * 1024
 """More than this on standard input is not a Buildfile that somebody wrote."""
@@ -45,7 +46,8 @@ def request_of(options: BuildOptions, caller: Caller) -> BuildRequest:
         network=arguments.read_network(options.network),
         no_cache=options.no_cache,
         pull=options.pull,
-        outputs=_outputs(options, caller),
+        outputs=outputs_of(options, caller),
+        annotations=read_annotations(options.annotation),
         secrets=_secrets(options.secret, caller),
         ssh=_agents(options.ssh, caller),
         allow=arguments.read_allow(options.allow),
@@ -148,25 +150,6 @@ def _target(text: str | None) -> str | None:
     if text is not None and not text.strip():
         raise UsageError("--target: the name is empty", hint="it is written --target STAGE")
     return text
-
-
-def _outputs(options: BuildOptions, caller: Caller) -> tuple[Output, ...]:
-    outputs = tuple(fields.read_output(word) for word in options.output)
-    to_stdout = [output for output in outputs if output.destination == "-"]
-    if len(to_stdout) > 1:
-        raise UsageError("-o/--output: two outputs cannot share standard output", hint="give one of them a file")
-    if to_stdout and options.quiet:
-        raise UsageError(
-            "-q/--quiet and -o ...,dest=- both write to standard output", hint="use --metadata-file FILE for the digest"
-        )
-    if to_stdout and caller.stdout.isatty():
-        raise UsageError(
-            "-o/--output: standard output is a terminal, which cannot take a tar", hint="redirect it: pybuild ... >FILE"
-        )
-    return tuple(
-        replace(output, descriptor=caller.stdout.fileno()) if output.destination == "-" else output
-        for output in outputs
-    )
 
 
 def _secrets(words: tuple[str, ...], caller: Caller) -> tuple[Secret, ...]:

@@ -7,14 +7,15 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from builder.stages.hands import Hands
+from builder.stages.recompress import remember_made
 from builder.tree.pack import Item, pack_layer
 from builder.tree.view import View
+from builder.values.compression import Compression
 from builder.values.crossing import CommitJob, Committed, Tree
 from builder.values.digest import DiffId, Digest
 from builder.values.image import MEDIA_LAYER, MEDIA_LAYER_GZIP, MEDIA_LAYER_ZSTD, Layer
 from builder.values.key import CacheKey
 from builder.values.record import StepRecord
-from builder.values.request import Compression
 from builder.values.stack import Stack
 
 MEDIA_TYPES = {
@@ -34,6 +35,7 @@ def commit_upper(upper: Path, tree: Tree, stack: Stack, hands: Hands) -> Layer |
         blob=str(blob),
         index=str(index),
         compression=compression.value,
+        level=_level(hands),
         max_mtime_ns=_latest_mtime_ns(hands),
     )
     made = hands.door.call(job, Committed)
@@ -41,14 +43,14 @@ def commit_upper(upper: Path, tree: Tree, stack: Stack, hands: Hands) -> Layer |
         return None
     diff_id = DiffId.parse(made.diff_id)
     layer = _keep(hands, diff_id, (Digest.parse(made.digest), made.size), (blob, index))
-    hands.store.snapshots.within(hands.door.ids).publish(upper, stack.pushed(layer).chain)
+    hands.store.snapshots.within(hands.door.ids).publish(upper, stack.pushed(layer).chain, diff_id)
     return layer
 
 
 def commit_items(items: Iterable[Item], hands: Hands) -> Layer | None:
     """Pack entries that need no namespace (COPY, ADD, WORKDIR) as a layer. None where there are none."""
     blob, index = hands.store.blobs.temporary(), hands.store.blobs.temporary()
-    packed = pack_layer(_clamped(items, hands), blob, index, hands.request.compression.value)
+    packed = pack_layer(_clamped(items, hands), blob, index, hands.request.compression.value, _level(hands))
     if packed.entries == 0:
         blob.unlink(missing_ok=True)
         index.unlink(missing_ok=True)
@@ -94,7 +96,14 @@ def _keep(hands: Hands, diff_id: DiffId, blob: tuple[Digest, int], files: tuple[
     digest, size = blob
     hands.store.blobs.adopt(files[0], digest)
     hands.store.layers.adopt_index(files[1], diff_id)
-    return hands.layers.keep_made(diff_id, digest, size, MEDIA_TYPES[hands.request.compression])
+    layer = hands.layers.keep_made(diff_id, digest, size, MEDIA_TYPES[hands.request.compression])
+    remember_made(layer, hands.request.compression, hands.request.compression_level, hands.store)
+    return layer
+
+
+def _level(hands: Hands) -> int:
+    level = hands.request.compression_level
+    return -1 if level is None else level
 
 
 def _latest_mtime_ns(hands: Hands) -> int:

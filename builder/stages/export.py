@@ -1,35 +1,40 @@
-"""Export: layers and config become an image: config and manifest written, names set, outputs made.
+"""Export: layers and config become an image: config and manifest written, names set. Outputs are another room's.
 
 An image is named only when every blob of it is in the store, so the store is a whole OCI layout at any time.
 """
 
 from __future__ import annotations
 
-import errno
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 
-from builder.errors import StoreError
 from builder.oci.config import write_config
 from builder.oci.manifest import write_manifest
 from builder.stages.commit import now_s
 from builder.stages.hands import Hands
+from builder.stages.outputs import Built, annotated
 from builder.stages.perform import Outcome, history_of
-from builder.values.event import Exported, ImageReady
+from builder.stages.recompress import recompressed_layers
+from builder.values.event import ImageReady
 from builder.values.image import MEDIA_CONFIG, MEDIA_MANIFEST, Descriptor, History, Image, ImageConfig, Layer
 from builder.values.key import key_of
 from builder.values.record import StepRecord
-from builder.values.request import Output
 from builder.values.step import TargetBase, TargetPlan
 
 
 def assemble(
     target: TargetPlan, outcomes: Mapping[int, Outcome], plans: Mapping[int, TargetPlan], hands: Hands
-) -> Image:
-    """The image of a target, its documents and blobs in the store. Raises ImageError, StoreError."""
-    layers = hands.layers.prove_all(outcomes[target.index].stack.layers)
+) -> Built:
+    """The image of a target, its documents and blobs in the store. Raises ImageError, StoreError.
+
+    Layers of this build that are known from another one may be compressed in another way: an image does not depend on
+    what was built before it, so they are brought into the form that is asked for now.
+    """
+    request = hands.request
+    kept = _base_layers(target, plans)
+    proven = hands.layers.prove_all(outcomes[target.index].stack.layers)
+    layers = recompressed_layers(proven, request.compression, request.compression_level, hands.store, kept)
     created_s = _created_s(target, outcomes, layers, hands)
     config = ImageConfig(
         platform=target.platform,
@@ -43,7 +48,14 @@ def assemble(
     config_descriptor = _put(write_config(config), MEDIA_CONFIG, hands)
     manifest = write_manifest(config_descriptor, [layer.descriptor for layer in layers])
     descriptor = replace(_put(manifest, MEDIA_MANIFEST, hands), platform=target.platform)
-    return Image(descriptor, config_descriptor, config, layers)
+    return Built(annotated(Image(descriptor, config_descriptor, config, layers), request.annotations, hands), kept)
+
+
+def _base_layers(target: TargetPlan, plans: Mapping[int, TargetPlan]) -> int:
+    """How many layers the outside image has that this target is built on in the end."""
+    while isinstance(target.base, TargetBase):
+        target = plans[target.base.index]
+    return len(target.base_config.diff_ids)
 
 
 def _created_s(target: TargetPlan, outcomes: Mapping[int, Outcome], layers: tuple[Layer, ...], hands: Hands) -> int:
@@ -95,37 +107,10 @@ def timestamp(seconds: int) -> str:
 
 
 def publish(image: Image, hands: Hands) -> tuple[str, ...]:
-    """Name the image in the store and write the outputs asked for. Raises StoreError."""
+    """Name the image in the store. Raises StoreError."""
     names = tuple(name.familiar for name in hands.request.tags)
     for name in hands.request.tags:
         hands.store.images.tag(name, image.manifest)
     size = image.config_descriptor.size + sum(layer.descriptor.size for layer in image.layers)
     hands.emit(ImageReady(image.manifest.digest, names, size))
-    for output in hands.request.outputs:
-        _write(output, image, hands)
-        hands.emit(Exported("oci", output.destination))
     return names
-
-
-def _write(output: Output, image: Image, hands: Hands) -> None:
-    from builder.oci.archive import write_archive
-    from builder.oci.layout import write_layout
-
-    blob_path, names = hands.store.blobs.path, hands.request.tags
-    if not output.tar:
-        write_layout(Path(output.destination), image, blob_path, names)
-    elif output.descriptor is None:
-        write_archive(Path(output.destination), image, blob_path, names)
-    else:
-        try:
-            with open(output.descriptor, "wb", closefd=False) as stream:
-                write_archive(stream, image, blob_path, names)
-        except OSError as error:
-            raise _unwritable(error) from error
-
-
-def _unwritable(error: OSError) -> StoreError:
-    if isinstance(error, BrokenPipeError):
-        return StoreError("standard output was closed before all of the image was written")
-    hint = "make room there" if error.errno in (errno.ENOSPC, errno.EDQUOT) else None
-    return StoreError(f"cannot write the image to standard output: {error.strerror}", hint=hint)

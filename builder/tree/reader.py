@@ -49,6 +49,29 @@ class LayerReader:
             what = f"cannot take files out of layer {self._blob.name}: {os.strerror(error.errno or 0)}"
             raise StoreError(what, hint=hint) from error
 
+    def pieces(self, entry: Entry) -> Iterator[bytes]:
+        """The content of one file (an entry of this layer's index) piece by piece, as it is read; nothing is kept.
+
+        Damage to it is known only at its end: who must not use a byte of a damaged file takes `spool`. Raises as that.
+        """
+        try:
+            with open(self._blob, "rb") as raw, decompressor(self._media_type, raw) as stream:
+                yield from self._verified(stream, entry)
+        except OSError as error:
+            raise StoreError(f"cannot read layer {self._blob.name}: {os.strerror(error.errno or 0)}") from error
+
+    def _verified(self, stream: BinaryIO, entry: Entry) -> Iterator[bytes]:
+        for _ in _chunks(stream, entry.offset):
+            pass
+        hasher = hashlib.sha256()
+        count = 0
+        for chunk in _chunks(stream, entry.size):
+            hasher.update(chunk)
+            count += len(chunk)
+            yield chunk
+        if count < entry.size or entry.digest not in ("", hasher.hexdigest()):
+            raise self._damaged(entry)
+
     def _in_place(self, entries: list[Entry]) -> Opener:
         fd = os.open(self._blob, os.O_RDONLY | os.O_CLOEXEC)
         held = _Held(fd)
@@ -58,26 +81,41 @@ class LayerReader:
                 raise self._damaged(entry)
         return _opener(held, {entry.offset: entry.offset for entry in entries})
 
+    def stream(self, entries: Sequence[Entry]) -> Iterator[tuple[Entry, Iterator[bytes]]]:
+        """These files (entries of this layer's index) in the layer's order, each with its content in pieces.
+
+        The layer is read once, up to the last of them. The pieces of a file are verified when they have all been taken,
+        and must have been before the next file is. Raises ImageError for a damaged layer, OSError as the disk gives it.
+        """
+        position = 0
+        with open(self._blob, "rb") as raw, decompressor(self._media_type, raw) as tar:
+            for entry in sorted(entries, key=_offset_of):
+                if entry.size:
+                    if entry.offset < position:
+                        raise self._damaged(entry)
+                    for _ in _chunks(tar, entry.offset - position):
+                        pass
+                    position = entry.offset + entry.size
+                yield entry, self._content(tar, entry)
+
+    def _content(self, tar: BinaryIO, entry: Entry) -> Iterator[bytes]:
+        """The next bytes of the tar, which must be the entry's content."""
+        hasher = hashlib.sha256()
+        count = 0
+        for chunk in _chunks(tar, entry.size):
+            hasher.update(chunk)
+            count += len(chunk)
+            yield chunk
+        if count < entry.size or entry.digest not in ("", hasher.hexdigest()):
+            raise self._damaged(entry)
+
     def _copied(self, entries: list[Entry], spool: _Spool) -> dict[int, int]:
         """Copy the content of the entries; where each begins in the spool, by its offset in the layer."""
         places: dict[int, int] = {}
-        position = 0
-        with open(self._blob, "rb") as raw, decompressor(self._media_type, raw) as stream:
-            for entry in entries:
-                if entry.offset < position:
-                    raise self._damaged(entry)
-                for _ in _chunks(stream, entry.offset - position):
-                    pass
-                places[entry.offset] = spool.size
-                hasher = hashlib.sha256()
-                copied = 0
-                for chunk in _chunks(stream, entry.size):
-                    hasher.update(chunk)
-                    spool.write(chunk)
-                    copied += len(chunk)
-                if copied < entry.size or entry.digest not in ("", hasher.hexdigest()):
-                    raise self._damaged(entry)
-                position = entry.offset + entry.size
+        for entry, content in self.stream(entries):
+            places[entry.offset] = spool.size
+            for piece in content:
+                spool.write(piece)
         return places
 
     def _damaged(self, entry: Entry) -> ImageError:
@@ -85,6 +123,10 @@ class LayerReader:
             f"layer {self._blob.name} is damaged: {shown(entry.path)} in it is not what its index says",
             hint="build again with --pull and --no-cache",
         )
+
+
+def _offset_of(entry: Entry) -> int:
+    return entry.offset
 
 
 def _chunks(stream: BinaryIO, size: int) -> Iterator[bytes]:

@@ -82,10 +82,11 @@ class ImageReady:
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """An output was written."""
+    """An output was written; `digest` is that of the image in it, None where there are only its files."""
 
     kind: str
     destination: str
+    digest: Digest | None = None
 
 
 Event = StepStarted | StepCached | StepOutput | StepFinished | Transfer | Note | Warned | ImageReady | Exported

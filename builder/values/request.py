@@ -3,35 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import Path
 
 from builder.source import SourceText
 from builder.values.access import Access
+from builder.values.compression import Compression
 from builder.values.crossing import NetworkMode
 from builder.values.elsewhere import Elsewhere
+from builder.values.output import Annotation, Output
 from builder.values.platform import Platform
 from builder.values.reference import Reference
-
-
-class Compression(StrEnum):
-    """How layers are stored."""
-
-    GZIP = "gzip"
-    ZSTD = "zstd"
-    NONE = "none"
-
-
-@dataclass(frozen=True, slots=True)
-class Output:
-    """One `-o`: an OCI layout in a directory, or as one tar file; with a `descriptor` the tar goes there.
-
-    `destination` "-" is standard output, which the front door gives as a descriptor.
-    """
-
-    destination: str
-    tar: bool
-    descriptor: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +71,9 @@ class BuildRequest:
     memory_bytes: int = 0
     proxies: tuple[tuple[str, str], ...] = ()  # HTTP_PROXY and its kind, as ARGs that are in no key and no history
     access: Access = field(default_factory=Access)
-    compression: Compression = Compression.GZIP
+    compression: Compression = Compression.GZIP  # of the layers that this build makes, unless an output says otherwise
+    compression_level: int | None = None  # None is the compression's own default
+    annotations: tuple[Annotation, ...] = ()  # of the image itself, and so of every output that holds it
     store_limit_bytes: int = 0  # what the store is brought back to after a build; 0 is no limit
     elsewhere: Elsewhere | None = None
     context_name: str = ""  # what people call a context that was fetched

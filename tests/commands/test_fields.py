@@ -10,54 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builder.commands.fields import SECRET_LIMIT_BYTES, read_output, read_secret, read_ssh
+from builder.commands.fields import SECRET_LIMIT_BYTES, read_secret, read_ssh
 from builder.errors import UsageError
-from builder.values.request import Output, Secret
-
-
-@pytest.mark.parametrize(
-    ("text", "output"),
-    [
-        ("type=oci,dest=out", Output("out", False)),
-        ("type=oci,dest=out.tar", Output("out.tar", True)),
-        ("type=oci,dest=out.tar,tar=false", Output("out.tar", False)),
-        ("type=oci,dest=out,tar=true", Output("out", True)),
-        ("type=oci,dest=-", Output("-", True)),
-        ("dest=a b,TYPE=oci", Output("a b", False)),
-        ('type=oci,"dest=a,b"', Output("a,b", False)),
-        ("type=oci,dest=a=b", Output("a=b", False)),
-    ],
-)
-def test_outputs(text: str, output: Output) -> None:
-    """A directory, or a tar where `tar`, the name or `-` says so; quoting as in CSV."""
-    assert read_output(text) == output
-
-
-@pytest.mark.parametrize(
-    ("text", "named"),
-    [
-        ("type=docker,dest=x", "type=docker"),
-        ("type=local,dest=x", "type=local"),
-        ("dest=x", "type is missing"),
-        ("out", "type=local"),
-        ("-", "type=tar"),
-        ("", "empty"),
-        ("type=oci", "dest is missing"),
-        ("type=oci,dest=", "dest is missing"),
-        ("type=oci,dest=x,compression=zstd", "'compression'"),
-        ("type=oci,dest=x,tar=perhaps", "tar=perhaps"),
-        ("type=oci,dest=-,tar=false", "standard output"),
-        ("type=oci,dest=x,dest=y", "twice"),
-        ("type=oci,x", "field 2"),
-        ('type=oci,"dest=x', "quotes"),
-    ],
-)
-def test_other_outputs_are_refused_by_name(text: str, named: str) -> None:
-    """Types and keys that are not there are named, and the hint says what there is."""
-    with pytest.raises(UsageError) as caught:
-        read_output(text)
-    assert caught.value.message.startswith("-o/--output:") and named in caught.value.message
-    assert "type=oci" in (caught.value.hint or "")
+from builder.values.request import Secret
 
 
 def test_secrets_from_files_and_variables(tmp_path: Path) -> None:
@@ -148,7 +103,7 @@ def test_ssh_without_an_agent(tmp_path: Path) -> None:
 @given(st.text(max_size=60))
 def test_any_fields_are_read_or_refused(text: str) -> None:
     """Whatever a person types, it is a value or a UsageError."""
-    for read in (read_output, lambda word: read_secret(word, {}), lambda word: read_ssh(word, {})):
+    for read in (lambda word: read_secret(word, {}), lambda word: read_ssh(word, {})):
         try:
             read(text)
         except UsageError:

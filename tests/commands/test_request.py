@@ -16,9 +16,10 @@ from builder.source import SourceText
 from builder.values.access import Access
 from builder.values.crossing import NetworkMode
 from builder.values.elsewhere import Elsewhere, StreamContext, UrlContext
+from builder.values.output import OciOutput
 from builder.values.platform import Platform
 from builder.values.repository import Repository
-from builder.values.request import BuildRequest, Output
+from builder.values.request import BuildRequest
 from tests.commands.callers import caller
 from tests.report import terminal
 
@@ -59,7 +60,7 @@ def test_a_line_with_everything(tmp_path: Path) -> None:
         network=NetworkMode.NONE,
         no_cache=True,
         pull=True,
-        outputs=(Output("out", False),),
+        outputs=(OciOutput(Path("out")),),
         allow=("network.host",),
         add_hosts=(("db", "10.0.0.1"),),
         memory_bytes=1024,

@@ -16,9 +16,9 @@ import pytest
 from builder.errors import ImageError, StoreError
 from builder.stages.export import timestamp
 from builder.values.event import Exported, ImageReady
+from builder.values.output import OciArchiveOutput, OciOutput, Stream
 from builder.values.platform import Platform
 from builder.values.reference import Reference
-from builder.values.request import Output
 from tests.stages.builds import GZIP, Bench, base, content, row
 from tests.support.bases import LayoutWriter
 from tests.support.command import Pybuild
@@ -113,10 +113,10 @@ def _extract(tar: tarfile.TarFile, into: Path) -> None:
 
 def test_a_directory_and_a_tar(one: Bench) -> None:
     """Both hold the image whole; a second image goes beside the first in the directory."""
-    outputs = (Output(str(one.room / "dir"), False), Output(str(one.room / "out.tar"), True))
+    outputs = (OciOutput(one.room / "dir"), OciArchiveOutput(one.room / "out.tar"))
     image = one.build(BUILDFILE, outputs=outputs)
     assert [event.destination for event in one.events if isinstance(event, Exported)] == [
-        output.destination for output in outputs
+        str(output.destination) for output in outputs
     ]
     with tarfile.open(one.room / "out.tar") as tar:
         _extract(tar, one.room / "unpacked")
@@ -130,7 +130,7 @@ def test_a_directory_and_a_tar(one: Bench) -> None:
 def test_a_stream(one: Bench) -> None:
     """With a descriptor the tar goes there and nowhere else; the descriptor stays the caller's."""
     with open(one.room / "caught", "w+b") as file:
-        image = one.build(BUILDFILE, outputs=(Output("-", True, file.fileno()),))
+        image = one.build(BUILDFILE, outputs=(OciArchiveOutput(Stream(file.fileno())),))
         file.seek(0)
         with tarfile.open(fileobj=io.BytesIO(file.read())) as tar:
             _extract(tar, one.room / "unpacked")
@@ -143,11 +143,11 @@ def test_a_stream_that_nobody_reads(one: Bench) -> None:
     one.file("big", os.urandom(300_000))
     reader, writer = os.pipe()
     os.close(reader)
-    error = one.fails(StoreError, "FROM scratch\nCOPY big /\n", outputs=(Output("-", True, writer),))
+    error = one.fails(StoreError, "FROM scratch\nCOPY big /\n", outputs=(OciArchiveOutput(Stream(writer)),))
     os.close(writer)
     assert error.message == "standard output was closed before all of the image was written"
     with open("/dev/full", "wb") as full:
-        error = one.fails(StoreError, "FROM scratch\nCOPY big /\n", outputs=(Output("-", True, full.fileno()),))
+        error = one.fails(StoreError, "FROM scratch\nCOPY big /\n", outputs=(OciArchiveOutput(Stream(full.fileno())),))
     assert "standard output: No space left" in error.message and error.hint == "make room there"
 
 
@@ -170,9 +170,9 @@ def test_an_output_that_cannot_be_written(one: Bench) -> None:
     other = one.room / "other"
     other.mkdir()
     (other / "mine").write_text("x")
-    assert "not empty" in one.fails(StoreError, BUILDFILE, outputs=(Output(str(other), False),)).message
+    assert "not empty" in one.fails(StoreError, BUILDFILE, outputs=(OciOutput(other),)).message
     assert os.listdir(other) == ["mine"]
-    error = one.fails(StoreError, BUILDFILE, outputs=(Output("/proc/x.tar", True),))
+    error = one.fails(StoreError, BUILDFILE, outputs=(OciArchiveOutput(Path("/proc/x.tar")),))
     assert "/proc/x.tar" in error.message
 
 
@@ -191,6 +191,6 @@ def test_nothing_is_named_before_it_is_whole(one: Bench) -> None:
     blobs = one.room / "base/blobs/sha256"
     manifest = json.loads((blobs / index["manifests"][0]["digest"][7:]).read_text())
     (blobs / manifest["layers"][0]["digest"][7:]).unlink()
-    error = one.fails(ImageError, f"FROM {layout}\nENV A=1\n", outputs=(Output(str(one.room / "out"), False),))
+    error = one.fails(ImageError, f"FROM {layout}\nENV A=1\n", outputs=(OciOutput(one.room / "out"),))
     assert "missing" in error.message and not (one.room / "out").exists()
     assert json.loads((one.root / "index.json").read_text())["manifests"] == []

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from builder.values.crossing import NetworkMode
-from builder.values.request import BuildRequest, Compression, Secret
+from builder.values.compression import Compression
+from builder.values.request import BuildRequest, Secret
 
 
 def test_a_secret_is_not_shown() -> None:
