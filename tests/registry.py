@@ -2,35 +2,45 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-_CONFIG = """version: 0.1
-log: {{level: error}}
-storage:
-  filesystem: {{rootdirectory: {root}}}
-  delete: {{enabled: true}}
-http: {{addr: "{address}"}}
-"""
+NOBODY: Mapping[str, str] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """A registry's certificate and key; with `client_authority` it asks for client certificates of that CA."""
+
+    certificate: Path
+    key: Path
+    client_authority: Path | None = None
 
 
 @contextmanager
-def running_registry(directory: Path) -> Iterator[str]:
-    """Run docker-registry with its files in `directory`; gives `127.0.0.1:PORT`. Skips the test where there is none."""
+def running_registry(
+    directory: Path, users: Mapping[str, str] = NOBODY, tls: Tls | None = None, port: int = 0
+) -> Iterator[str]:
+    """Run docker-registry with its files in `directory`; gives `127.0.0.1:PORT`. Skips the test where there is none.
+
+    With `users` (names and passwords) it wants one of these logins, by Basic; with `tls` it speaks https.
+    """
     program = shutil.which("docker-registry") or shutil.which("registry")
     if program is None:
         pytest.skip("docker-registry is not installed")
-    address = f"127.0.0.1:{free_port()}"
+    address = f"127.0.0.1:{port or free_port()}"
     config = directory / "registry.yml"
-    config.write_text(_CONFIG.format(root=directory / "registry", address=address))
+    config.write_text(json.dumps(_config(directory, address, users, tls)))  # YAML is JSON too
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "REGISTRY_"))}
     process = subprocess.Popen(
         [program, "serve", str(config)],
@@ -45,6 +55,31 @@ def running_registry(directory: Path) -> Iterator[str]:
     finally:
         process.kill()
         process.wait()
+
+
+def _config(directory: Path, address: str, users: Mapping[str, str], tls: Tls | None) -> dict[str, object]:
+    config: dict[str, object] = {
+        "version": "0.1",
+        "log": {"level": "error"},
+        "storage": {"filesystem": {"rootdirectory": str(directory / "registry")}, "delete": {"enabled": True}},
+    }
+    web: dict[str, object] = {"addr": address}
+    if tls is not None:
+        clients = {} if tls.client_authority is None else {"clientcas": [str(tls.client_authority)]}
+        web["tls"] = {"certificate": str(tls.certificate), "key": str(tls.key), **clients}
+    if users:
+        path = directory / "htpasswd"
+        path.write_text("".join(f"{name}:{_bcrypt(password)}\n" for name, password in users.items()))
+        config["auth"] = {"htpasswd": {"realm": "test registry", "path": str(path)}}
+    return {**config, "http": web}
+
+
+def _bcrypt(password: str) -> str:
+    """The only hash that docker-registry takes; libcrypt makes it, and Debian's perl-base is the shortest way to it."""
+    program = ["perl", "-e", 'print crypt($ARGV[0], "\\$2b\\$04\\$abcdefghijklmnopqrstuu")', password]
+    hashed = subprocess.run(program, capture_output=True, text=True, check=True).stdout
+    assert hashed.startswith("$2b$"), "this machine's crypt(3) knows no bcrypt"
+    return hashed
 
 
 def push(source: str, name: str, *options: str) -> None:
