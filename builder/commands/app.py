@@ -133,7 +133,7 @@ def _argument(word: Word, verbatim: bool) -> click.Argument:
     # metavar: how click's complaints call it
     kind = click.UNPROCESSED if verbatim else click.STRING
     count = -1 if word.several else 1
-    return click.Argument([word.key], nargs=count, required=not word.optional, type=kind, metavar=word.name)
+    return click.Argument([word.key], nargs=count, required=not word.optional, type=kind, metavar=word.shown)
 
 
 @click.pass_obj

@@ -81,6 +81,9 @@ def default_root(caller: Caller) -> Path:
 
 def read_format(text: str | None) -> bool:
     """`--format table|json`: whether it is json. Raises UsageError."""
+    if text is not None and "{{" in text:
+        hint = "use --format json, and jq to choose from it: | jq -r .digest"
+        raise UsageError("--format: Go templates are not supported", hint=hint)
     if text not in (None, "table", "json"):
         raise UsageError(f"--format: {text!r} is not supported", hint="it is written --format table or --format json")
     return text == "json"

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
+from fnmatch import fnmatchcase
 
 from builder.commands.caller import Caller, read_format, store_root
 from builder.commands.line import Line
-from builder.commands.lookup import familiar, load
-from builder.errors import PybuildError
-from builder.report.inspection import size_of
+from builder.commands.looking import terminal_width
+from builder.commands.lookup import familiar, is_store
 from builder.report.tables import ImageRow, images_json, images_table
-from builder.report.text import printable
+from builder.stages.sizes import Sized, sized_images
 from builder.store import Store
-from builder.values.record import TaggedImage
+from builder.values.digest import Digest
+from builder.values.reference import Reference
 
 
 def run(line: Line, caller: Caller) -> int:
@@ -20,24 +21,59 @@ def run(line: Line, caller: Caller) -> int:
     as_json = read_format(line.text("format"))
     path = store_root(line.text("root"), caller)
     rows: list[ImageRow] = []
-    if path.is_dir():
+    if is_store(path):
         with Store.open(path) as store:
-            latest_first = sorted(store.images.all(), key=lambda image: (-image.created_s, image.name))
-            rows = [_row(store, image) for image in latest_first]
-    caller.say([images_json(rows) if as_json else images_table(rows, time.time())])
+            found = sized_images(store)
+        latest_first = sorted(found, key=lambda held: (-held.image.created_s, held.image.name))
+        rows = [_row(held) for held in latest_first if _is_wanted(held.image.name, line.text("name"))]
+    if line.flag("quiet"):
+        caller.say(dict.fromkeys(_short(row.digest, line.flag("no_trunc")) for row in rows))
+    elif as_json:
+        caller.say([images_json(rows)])
+    else:
+        caller.say([images_table(rows, time.time(), None if line.flag("no_trunc") else terminal_width(caller))])
     return 0
 
 
-def _row(store: Store, image: TaggedImage) -> ImageRow:
-    name, colon, tag = familiar(image.name).rpartition(":")
-    if not colon or "/" in tag:
-        name, tag = familiar(image.name), ""
-    return ImageRow(printable(name), printable(tag), image.manifest.digest, image.created_s, _size(store, image))
+def _short(digest: Digest, whole: bool) -> str:
+    return str(digest) if whole else digest.hex[:12]
 
 
-def _size(store: Store, image: TaggedImage) -> int | None:
-    """The image's size, or None: one damaged image must not hide the others."""
+def _row(held: Sized) -> ImageRow:
+    name, tag = _parts(familiar(held.image.name))
+    return ImageRow(
+        name,
+        tag,
+        held.image.manifest.digest,
+        held.image.created_s,
+        held.created,
+        tuple(map(str, held.platforms)),
+        held.shared_bytes,
+        held.unique_bytes,
+        held.damaged,
+    )
+
+
+def _parts(text: str) -> tuple[str, str]:
+    """A name without its tag, and the tag."""
+    name, colon, tag = text.rpartition(":")
+    return (name, tag) if colon and "/" not in tag else (text, "")
+
+
+def _is_wanted(stored: str, asked: str | None) -> bool:
+    """Whether a name is asked for: with its tag, without it (then with any), or by a pattern with `*`, `?`, `[`."""
+    if not asked:
+        return True
+    short = familiar(stored)
+    spellings = {stored, short, _parts(stored)[0], _parts(short)[0]}
+    if any(letter in asked for letter in "*?["):
+        return any(fnmatchcase(spelling, asked) for spelling in spellings)
+    return asked in spellings or _without_tag(asked) in spellings
+
+
+def _without_tag(asked: str) -> str | None:
+    """The repository that a name without a tag means (`docker.io/app` for `app`)."""
     try:
-        return size_of(load(store, image.manifest))
-    except PybuildError:
+        return f"{Reference.parse(asked + ':any')}".removesuffix(":any")
+    except ValueError:
         return None

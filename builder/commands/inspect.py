@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 import json
-import os
 
-from builder.commands.caller import Caller, read_format, store_root
+from builder.commands.caller import Caller, read_format
 from builder.commands.line import Line
-from builder.commands.lookup import find_image
+from builder.commands.looking import looking, terminal_width
 from builder.oci.manifest import write_config
-from builder.report.inspection import inspection_json, inspection_text
+from builder.report.inspection import inspection_fields, inspection_text
+from builder.stages.look import Look
 
 
 def run(line: Line, caller: Caller) -> int:
-    """Show the image that IMAGE names. Raises ImageError or StoreError."""
+    """Show these images; as JSON one is an object, several are an array. Raises ImageError or StoreError."""
     as_json = read_format(line.text("format"))
-    name, image = find_image(line.word("image"), store_root(line.text("root"), caller), caller)
+    with looking(line.texts("image"), line, caller) as seen:
+        seen.settle()
+        looks = seen.looks
     if as_json:
-        caller.say([inspection_json(image, name, json.loads(write_config(image.config)))])
+        documents = [_fields(look) for look in looks]
+        caller.say([json.dumps(documents[0] if len(documents) == 1 else documents, indent=2)])
     else:
-        caller.say([inspection_text(image, name, _width(caller))])
+        width = terminal_width(caller)
+        caller.say(["\n\n".join(inspection_text(look.image, look.name, width) for look in looks)])
     return 0
 
 
-def _width(caller: Caller) -> int | None:
-    """The width of the terminal that standard output is, or None: what goes to a file or a pipe is never cut."""
-    if not caller.stdout.isatty():
-        return None
-    try:
-        return os.get_terminal_size(caller.stdout.fileno()).columns or None
-    except (OSError, ValueError):
-        return None
+def _fields(look: Look) -> dict[str, object]:
+    return inspection_fields(look.image, look.name, json.loads(write_config(look.image.config)), look.names)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from builder.commands.caller import Caller
-from builder.errors import ImageError, PybuildError
+from builder.errors import ImageError, PybuildError, StoreError
 from builder.oci.manifest import MAX_DOCUMENT_BYTES, kind_of
 from builder.oci.open import open_source
 from builder.oci.source import load_image
@@ -59,8 +59,8 @@ def find_image(
     if text.startswith(TRANSPORTS):
         source = open_source(text, directory=caller.directory, access=access)
         return source.name, source.load(wanted)
-    if not root.is_dir():
-        raise _missing(text, [])
+    if not is_store(root):
+        raise missing(text, [])
     with Store.open(root) as store:
         found = find_named(text, store)
         return found.title, load(store, found.manifest, wanted)
@@ -79,7 +79,7 @@ def find_named(text: str, store: Store) -> Found:
         return _found(typed.manifest, typed, tagged)
     match = _DIGEST.match(text)
     if match is None:
-        raise _missing(text, [familiar(image.name) for image in tagged])
+        raise missing(text, [familiar(image.name) for image in tagged])
     manifests = {image.manifest.digest: image.manifest for image in tagged}
     begun = [each for each in manifests.values() if _begins(store, each, match[1])]
     if len(begun) > 1:
@@ -97,6 +97,17 @@ def load(store: Store, manifest: Descriptor, platform: Platform | None = None) -
         return store.blobs.read(descriptor.digest, MAX_DOCUMENT_BYTES)
 
     return load_image(str(manifest.digest), manifest, read, platform or host_platform())
+
+
+def is_store(root: Path) -> bool:
+    """Whether a store is there to be opened: who only looks must not make one, not even in an empty directory."""
+    try:
+        with os.scandir(root) as entries:
+            return any(entries)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise StoreError(f"cannot read the store {root}: {error.strerror}") from error
 
 
 def familiar(name: str) -> str:
@@ -135,7 +146,7 @@ def _found(manifest: Descriptor, typed: TaggedImage | None, tagged: list[TaggedI
 def _without_name(text: str, hexadecimal: str, store: Store) -> Found:
     """An image that was built without a name: only its whole digest leads to it."""
     if len(hexadecimal) < 64 or not store.blobs.has(Digest(hexadecimal)):
-        raise _missing(text, [])
+        raise missing(text, [])
     digest = Digest(hexadecimal)
     try:
         data = store.blobs.read(digest, MAX_DOCUMENT_BYTES)
@@ -162,7 +173,8 @@ def _reference(text: str) -> Reference | None:
         return None
 
 
-def _missing(text: str, names: list[str]) -> ImageError:
+def missing(text: str, names: list[str]) -> ImageError:
+    """The error for a name that is not in the store; `names` are those that are."""
     nearest = difflib.get_close_matches(text, names, n=3)
     hint = f"did you mean {' or '.join(nearest)}?" if nearest else "`pybuild images` lists what there is"
     return ImageError(f"there is no image {text!r} in the store", hint=hint)

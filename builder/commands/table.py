@@ -7,16 +7,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from builder.commands.options import Group, Option
+from builder.commands.options import CONNECTION, Group, Option
 
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """An argument: how the help calls it, whether there may be several, and whether it may be left out."""
+    """An argument: its name, whether there may be several, whether it may be left out, and how the help calls it
+    where that is not its name.
+    """
 
     name: str
     several: bool = False
     optional: bool = False
+    title: str = ""
+
+    @property
+    def shown(self) -> str:
+        """How people see it."""
+        return self.title or self.name
 
     @property
     def key(self) -> str:
@@ -47,23 +55,96 @@ class Command:
 
 
 def _shown(word: Word) -> str:
-    text = f"{word.name} ..." if word.several else word.name
+    text = f"{word.shown} ..." if word.several else word.shown
     return f"[{text}]" if word.optional else text
 
 
 ROOT = Option(("--root",), Group.OTHER, "the store (else $PYBUILD_ROOT, else XDG data)", "DIR")
 FORMAT = Option(("--format",), Group.OTHER, "table for people (default), json for programs", "FORM")
 
+PLATFORM = Option(("--platform",), Group.OTHER, "which of several (default: this machine's)", "OS/ARCH")
+NO_TRUNC = Option(("--no-trunc",), Group.OTHER, "cut nothing on a terminal")
+_IMAGE = (
+    "IMAGE is a name in the store, a digest or the beginning of one, docker://NAME, oci:DIR[:TAG], oci-archive:FILE or "
+    "docker-archive:FILE."
+)
+
 COMMANDS: tuple[Command, ...] = (
-    Command("images", "list the images of the store", "List the images of the store.", "images", (), (FORMAT, ROOT)),
+    Command(
+        "images",
+        "list the images of the store",
+        "List the named images of the store, the latest first. NAME chooses: with its tag or with any, "
+        "or by a pattern such as 'team/*'. SHARED is what other images hold too, UNIQUE what removing it would free.",
+        "images",
+        (Word("NAME", optional=True),),
+        (
+            Option(("-q", "--quiet"), Group.OTHER, "print nothing but digests"),
+            Option(("--no-trunc",), Group.OTHER, "cut nothing; with -q whole digests"),
+            FORMAT,
+            ROOT,
+        ),
+    ),
     Command(
         "inspect",
         "show an image's config and layers",
-        "Show an image's config, and its layers with their sizes and the instruction that made each. IMAGE is a name, "
-        "a digest or the beginning of one, or oci:DIR[:TAG], oci-archive:FILE, docker-archive:FILE.",
+        "Show the config of images, and their layers with their sizes and the instruction that made each. " + _IMAGE,
         "inspect",
+        (Word("IMAGE", several=True),),
+        (FORMAT, PLATFORM, *CONNECTION, ROOT),
+    ),
+    Command(
+        "history",
+        "show what made an image",
+        "Show what made an image, the latest first. " + _IMAGE,
+        "history",
         (Word("IMAGE"),),
-        (FORMAT, ROOT),
+        (NO_TRUNC, FORMAT, PLATFORM, *CONNECTION, ROOT),
+    ),
+    Command(
+        "ls",
+        "list files of an image",
+        "List a directory of an image, or a file, without unpacking anything. PATH begins with a slash; links in it "
+        "are followed inside of the image. " + _IMAGE,
+        "ls",
+        (Word("IMAGE-PATH", title="IMAGE[:PATH]"),),
+        (
+            Option(("-l", "--long"), Group.OTHER, "mode, owner, size, time (UTC), and where links lead"),
+            Option(("-R", "--recursive"), Group.OTHER, "all that is below, by whole paths"),
+            Option(("-d", "--directory"), Group.OTHER, "a directory or a link itself"),
+            Option(("-a", "--all"), Group.OTHER, "names with a dot too, as it always is"),
+            Option(("--names",), Group.OTHER, "with -l: owners as the image names them"),
+            Option(("--layers",), Group.OTHER, "which layer has it, and what made that"),
+            FORMAT,
+            PLATFORM,
+            *CONNECTION,
+            ROOT,
+        ),
+    ),
+    Command(
+        "cat",
+        "write out files of an image",
+        "Write files of images to standard output, one after the other. PATH begins with a slash; links are followed "
+        "inside of the image. " + _IMAGE,
+        "cat",
+        (Word("IMAGE-PATH", several=True, title="IMAGE:PATH"),),
+        (PLATFORM, *CONNECTION, ROOT),
+    ),
+    Command(
+        "diff",
+        "compare the files of two images",
+        "Show which files were added (A), changed (C) and removed (D) from image A to image B, and by how many bytes. "
+        "Times of modification are left out unless asked for. " + _IMAGE,
+        "diff",
+        (Word("A"), Word("B")),
+        (
+            Option(("--content-only",), Group.OTHER, "only contents, kinds and where links lead"),
+            Option(("--times",), Group.OTHER, "times of modification too"),
+            Option(("--exit-code",), Group.OTHER, "end with 1 where there are differences"),
+            FORMAT,
+            PLATFORM,
+            *CONNECTION,
+            ROOT,
+        ),
     ),
     Command(
         "store check",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from builder.report.tables import columns
 from builder.report.text import cut, human_size, printable
@@ -33,13 +33,21 @@ def inspection_text(image: Image, name: str, width: int | None) -> str:
     return f"{columns(rows)}\n\n{_layers(image, width)}"
 
 
-def inspection_json(image: Image, name: str, config: object) -> str:
+def inspection_json(image: Image, name: str, config: object, names: Sequence[str] = ()) -> str:
     """The image for programs: names and digests of ours, the config document as the image has it."""
-    document = {
+    return json.dumps(inspection_fields(image, name, config, names), indent=2)
+
+
+def inspection_fields(image: Image, name: str, config: object, names: Sequence[str] = ()) -> dict[str, object]:
+    """The same as a JSON object; `names` are all that it has in the store."""
+    return {
         "name": name,
+        "names": list(names),
         "digest": str(image.manifest.digest),
         "mediaType": image.manifest.media_type,
         "configDigest": str(image.config_descriptor.digest),
+        "platform": str(image.config.platform),
+        "created": image.config.created,
         "size": size_of(image),
         "annotations": dict(image.annotations),
         "config": config,
@@ -54,7 +62,6 @@ def inspection_json(image: Image, name: str, config: object) -> str:
             for layer, line in made_by(image)
         ],
     }
-    return json.dumps(document, indent=2)
 
 
 def _facts(image: Image, name: str) -> Iterator[tuple[str, str]]:

@@ -102,3 +102,22 @@ def human_age(seconds: float) -> str:
         if count:
             return f"{count} {unit}{'s' if count > 1 else ''} ago"
     return "just now"
+
+
+def brief_age(seconds: float) -> str:
+    """How long ago where there is little room: `3h`."""
+    for unit, length_s in (("y", 365 * 86400), ("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds >= length_s:
+            return f"{int(seconds // length_s)}{unit}"
+    return f"{max(int(seconds), 0)}s"
+
+
+def seconds_of(time_text: str) -> float | None:
+    """The Unix time that an RFC 3339 text says, or None where it is none."""
+    from datetime import UTC, datetime
+
+    try:
+        time = datetime.fromisoformat(time_text)
+        return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        return None

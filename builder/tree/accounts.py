@@ -64,6 +64,24 @@ def resolve_owner(text: str, passwd: bytes, group: bytes) -> tuple[int, int]:
     return uid, uid if gid is None else gid
 
 
+def user_names(passwd: bytes) -> dict[int, str]:
+    """What each uid is called; the first line of a number counts, as for getpwuid(3)."""
+    names: dict[int, str] = {}
+    for fields in _lines(passwd, 7):
+        uid = _plain_number(fields[2])
+        if uid is not None:
+            names.setdefault(uid, fields[0])
+    return names
+
+
+def group_names(group: bytes) -> dict[int, str]:
+    """What each gid is called."""
+    names: dict[int, str] = {}
+    for name, gid, _ in _groups(group):
+        names.setdefault(gid, name)
+    return names
+
+
 @dataclass(frozen=True, slots=True)
 class _User:
     name: str

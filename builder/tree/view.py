@@ -8,7 +8,7 @@ an entry's parent is a symbolic link, the entry is where the link leads, inside 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from builder.errors import ContextError, ImageError
@@ -82,13 +82,48 @@ class View:
         """
         real = _resolved(self._nodes, path, follow_last)
         if real is None:
-            raise ContextError(f"too many symbolic links on the way to {shown(path)}", hint="do they form a loop?")
+            raise _too_many(path)
         return real
+
+    def find(self, path: bytes, follow_last: bool = True) -> Located | None:
+        """What a name leads to, as `find` below says."""
+        return find(self._nodes.get, path, follow_last)
 
     def _all_names(self) -> dict[bytes, set[bytes]]:
         if self._names is None:
             self._names = _names_of(self._nodes)
         return self._names
+
+
+def find(get: Callable[[bytes], Located | None], path: bytes, follow_last: bool = True) -> Located | None:
+    """What a name leads to for a process inside, links followed; `get` is `View.get`, and its answers have real paths.
+
+    None where some part of the way is missing or is no directory. Raises ContextError for more than 40 links.
+    """
+    waiting = _parts_reversed(path)
+    at = get(b"")
+    links = 0
+    while waiting:
+        if at is None or at.entry.kind is not Kind.DIR:
+            return None
+        part = waiting.pop()
+        here = at.entry.path
+        if part == b"..":
+            at = get(here.rpartition(b"/")[0])
+            continue
+        at = get(here + b"/" + part if here else part)
+        if at is None or at.entry.kind is not Kind.SYMLINK or not (waiting or follow_last):
+            continue
+        links += 1
+        if links > MAX_LINKS:
+            raise _too_many(path)
+        waiting += _parts_reversed(at.entry.link)
+        at = get(b"" if at.entry.link.startswith(b"/") else here)
+    return at
+
+
+def _too_many(path: bytes) -> ContextError:
+    return ContextError(f"too many symbolic links on the way to {shown(path)}", hint="do they form a loop?")
 
 
 def _resolved(nodes: dict[bytes, Located], path: bytes, follow_last: bool) -> bytes | None:

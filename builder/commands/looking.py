@@ -1,0 +1,74 @@
+"""What the commands that look at images share: which images are meant, and the way to their files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+from builder.commands.arguments import read_platform
+from builder.commands.caller import Caller, store_root
+from builder.commands.connection import Connection, access_of
+from builder.commands.line import Line
+from builder.commands.lookup import TRANSPORTS, familiar, find_named, host_platform, is_store, load, missing
+from builder.commands.progress import shown
+from builder.oci.open import open_source
+from builder.stages.borrow import Borrowed
+from builder.stages.images import FoundImage
+from builder.stages.look import Look
+from builder.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Looking:
+    """Images that are being looked at, in the order in which they were named."""
+
+    looks: tuple[Look, ...]
+    _progress: ExitStack
+
+    def settle(self) -> None:
+        """All is fetched: leave the terminal to the results."""
+        self._progress.close()
+
+
+@contextmanager
+def looking(texts: Sequence[str], line: Line, caller: Caller) -> Iterator[Looking]:
+    """The images that these texts name, to be looked at inside the block.
+
+    On a terminal what is fetched is shown on standard error, until `settle`. A store that is not there is not made.
+    Raises ImageError, StoreError, UsageError.
+    """
+    root = store_root(line.text("root"), caller)
+    platform = read_platform(line.text("platform")) or host_platform()
+    with ExitStack() as things:
+        store = things.enter_context(Store.open(root)) if is_store(root) else None
+        progress = things.enter_context(ExitStack())
+        emit = progress.enter_context(shown(caller, quiet=not caller.live))
+        borrowed = things.enter_context(Borrowed(store, emit))
+
+        def look(text: str) -> Look:
+            if text.startswith(TRANSPORTS):
+                access = access_of(Connection.of(line), caller)
+                source = open_source(text, borrowed.temporary, directory=caller.directory, access=access)
+                image = source.load(platform)
+                borrowed.learn(FoundImage(image, source))
+                return Look(source.name, image, borrowed)
+            if store is None:
+                raise missing(text, [])
+            found = find_named(text, store)
+            names = tuple(familiar(image.name) for image in found.names)
+            return Look(found.title, load(store, found.manifest, platform), borrowed, names)
+
+        looks = {text: look(text) for text in dict.fromkeys(texts)}
+        yield Looking(tuple(looks[text] for text in texts), progress)
+
+
+def terminal_width(caller: Caller) -> int | None:
+    """The width of the terminal that standard output is, or None: what goes to a file or a pipe is never cut."""
+    if not caller.stdout.isatty():
+        return None
+    try:
+        return os.get_terminal_size(caller.stdout.fileno()).columns or None
+    except (OSError, ValueError):
+        return None
