@@ -16,6 +16,7 @@ from builder.oci.body import Body
 from builder.oci.challenge import read_challenges
 from builder.oci.document import parse_document
 from builder.oci.hosts import may_lead_to, origin, registry_url
+from builder.oci.lanes import Busy
 from builder.oci.probe import base_url
 from builder.oci.tokens import Purpose, Tokens, withheld_hint
 from builder.oci.transport import Http, Patience, TransferBroken, limited_body, printable, shown
@@ -97,7 +98,7 @@ class Client:
         if response.status_code in good:
             return response
         with response:
-            raise self._refused(response)
+            raise self.refused(response)
 
     def location(self, response: requests.Response) -> str:
         """Where an answer says to go on (Location), as a whole URL. Raises ImageError where there is no such place."""
@@ -121,7 +122,8 @@ class Client:
                 self._known = Tokens(self.http, base, self._access, self._purpose)
             return self._known
 
-    def _refused(self, response: requests.Response) -> ImageError:
+    def refused(self, response: requests.Response) -> ImageError:
+        """What an answer says that is not good, some of its body read; Busy where it is about too many requests."""
         status, name, host = response.status_code, self._reference.familiar, self._reference.registry
         said = _said(response, self.http)
         if status == 404:
@@ -134,7 +136,7 @@ class Client:
                 hint="the image was not pushed whole; push it again",
             )
         if status == 429:
-            return ImageError(f"{host} allows no more requests for now (429){said}", hint="wait, or use a mirror")
+            return Busy(f"{host} allows no more requests for now (429){said}", hint="wait, or use a mirror")
         return ImageError(f"{host} answers {status} for {name}{said}", hint="is it a registry? see its log")
 
     def _not_allowed(self, status: int, said: str) -> ImageError:
