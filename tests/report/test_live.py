@@ -37,7 +37,7 @@ def test_a_transfer_shows_how_far_it_is() -> None:
     assert frame([], [half], Size(80, 24), 14.0) == [
         "pull 1f2e3d4c5b6a    [==========          ]  50%  30.0 MB / 60.0 MB    7.5 MB/s"
     ]
-    assert frame([], [half], Size(51, 24), 14.0) == ["pull 1f2e3d4c5b6a            30.0 MB / 60.0 MB  50%"]
+    assert frame([], [half], Size(51, 24), 14.0) == ["pull 1f2e3d4c5b6a           30.0 MB / 60.0 MB  50%"]
     assert frame([], [_moving(Transfer("pull", "x", 5, 0))], Size(41, 24), 14.0) == ["pull x" + " " * 31 + "5 B"]
 
 
