@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +45,16 @@ class Caller:
     def color(self) -> bool:
         """Whether what goes to standard error may be coloured (https://no-color.org)."""
         return self.live and self.variable("NO_COLOR") is None
+
+    @property
+    def columns(self) -> int | None:
+        """The width of the terminal that standard output is, or None: what goes to a file or a pipe is never cut."""
+        if not self.stdout.isatty():
+            return None
+        try:
+            return os.get_terminal_size(self.stdout.fileno()).columns or None
+        except (OSError, ValueError):
+            return None
 
     @property
     def live(self) -> bool:

@@ -6,7 +6,7 @@ import time
 
 from builder.commands.caller import Caller, read_format
 from builder.commands.line import Line
-from builder.commands.looking import looking, terminal_width
+from builder.commands.looking import looking
 from builder.report.history import history_json, history_table
 
 
@@ -19,6 +19,6 @@ def run(line: Line, caller: Caller) -> int:
     if as_json:
         caller.say([history_json(image)])
     else:
-        width = None if line.flag("no_trunc") else terminal_width(caller)
+        width = None if line.flag("no_trunc") else caller.columns
         caller.say([history_table(image, time.time(), width)])
     return 0

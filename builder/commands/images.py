@@ -7,7 +7,6 @@ from fnmatch import fnmatchcase
 
 from builder.commands.caller import Caller, read_format, store_root
 from builder.commands.line import Line
-from builder.commands.looking import terminal_width
 from builder.commands.lookup import familiar, is_store
 from builder.report.tables import ImageRow, images_json, images_table
 from builder.stages.sizes import Sized, sized_images
@@ -31,7 +30,7 @@ def run(line: Line, caller: Caller) -> int:
     elif as_json:
         caller.say([images_json(rows)])
     else:
-        caller.say([images_table(rows, time.time(), None if line.flag("no_trunc") else terminal_width(caller))])
+        caller.say([images_table(rows, time.time(), None if line.flag("no_trunc") else caller.columns)])
     return 0
 
 

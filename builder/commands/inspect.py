@@ -6,7 +6,7 @@ import json
 
 from builder.commands.caller import Caller, read_format
 from builder.commands.line import Line
-from builder.commands.looking import looking, terminal_width
+from builder.commands.looking import looking
 from builder.oci.manifest import write_config
 from builder.report.inspection import inspection_fields, inspection_text
 from builder.stages.look import Look
@@ -22,8 +22,7 @@ def run(line: Line, caller: Caller) -> int:
         documents = [_fields(look) for look in looks]
         caller.say([json.dumps(documents[0] if len(documents) == 1 else documents, indent=2)])
     else:
-        width = terminal_width(caller)
-        caller.say(["\n\n".join(inspection_text(look.image, look.name, width) for look in looks)])
+        caller.say(["\n\n".join(inspection_text(look.image, look.name, caller.columns) for look in looks)])
     return 0
 
 

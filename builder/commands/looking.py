@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -62,13 +61,3 @@ def looking(texts: Sequence[str], line: Line, caller: Caller) -> Iterator[Lookin
 
         looks = {text: look(text) for text in dict.fromkeys(texts)}
         yield Looking(tuple(looks[text] for text in texts), progress)
-
-
-def terminal_width(caller: Caller) -> int | None:
-    """The width of the terminal that standard output is, or None: what goes to a file or a pipe is never cut."""
-    if not caller.stdout.isatty():
-        return None
-    try:
-        return os.get_terminal_size(caller.stdout.fileno()).columns or None
-    except (OSError, ValueError):
-        return None

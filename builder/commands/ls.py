@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from builder.commands.caller import Caller, read_format
 from builder.commands.imagepath import split_image_path
 from builder.commands.line import Line
-from builder.commands.looking import looking, terminal_width
+from builder.commands.looking import looking
 from builder.report.inspection import made_by
 from builder.report.listing import Long, Row, listing, listing_json
 from builder.stages.look import Look
@@ -29,7 +29,7 @@ def run(line: Line, caller: Caller) -> int:
     if as_json:
         caller.say([listing_json(rows, lines)])
     elif rows:
-        caller.say([listing(rows, long, lines if line.flag("layers") else None, terminal_width(caller))])
+        caller.say([listing(rows, long, lines if line.flag("layers") else None, caller.columns)])
     return 0
 
 

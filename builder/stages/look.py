@@ -78,7 +78,9 @@ class Look:
         if self._view is None:
             layers = self.image.layers
             try:
-                return find(TopDown(len(layers), lambda at: self._layers.index(layers[at])).get, path, follow_last)
+                found = find(TopDown(len(layers), lambda at: self._layers.index(layers[at])).get, path, follow_last)
+                if found is None or found.entry.path:
+                    return found
             except Unclear:
                 pass
         return self.view().find(path, follow_last)
@@ -90,13 +92,17 @@ class Look:
         good = 0
         while good < len(parts) and view.find(b"/".join(parts[: good + 1])) is not None:
             good += 1
-        there = view.find(b"/".join(parts[:good]))
-        beside = view.children(there.entry.path) if there is not None else []
-        name = parts[good] if good < len(parts) else b""
-        hint = did_you_mean(
-            _text(name), map(_text, beside), f"`pybuild ls {self.name}:/{_text(b'/'.join(parts[:good]))}`"
-        )
-        return ImageError(f"there is no /{shown(b'/'.join(parts))} in {self.name}", hint=hint)
+        parent = b"/".join(parts[:good])
+        there, broken = view.find(parent), view.find(b"/".join(parts[: good + 1]), follow_last=False)
+        message = f"there is no /{shown(b'/'.join(parts))} in {self.name}"
+        if broken is not None and good < len(parts):
+            target = shown(broken.entry.link)
+            return ImageError(f"{message}: /{shown(broken.entry.path)} is a link to {target}, where nothing is")
+        if there is None or there.entry.kind is not Kind.DIR or good == len(parts):
+            return ImageError(f"{message}: /{shown(parent)} is no directory")
+        otherwise = f"`pybuild ls {self.name}:/{shown(parent)}` shows what there is"
+        names = map(_text, view.children(there.entry.path))
+        return ImageError(message, hint=did_you_mean(_text(parts[good]), names, otherwise))
 
 
 def _text(path: bytes) -> str:

@@ -13,6 +13,7 @@ from builder.tree.view import Located
 from builder.values.entry import Entry, Kind
 
 _NO_FILE = (Kind.WHITEOUT, Kind.OPAQUE)
+_ROOT = Located(Entry(b"", Kind.DIR, 0o755), 0, b"")  # every stack has one; who asks for more of it makes the view
 
 
 class Unclear(Exception):
@@ -29,7 +30,9 @@ class TopDown:
 
     def get(self, path: bytes) -> Located | None:
         """What is at this very path, as `View.get` has it; all directories on the way must have been asked for and
-        been there. Raises Unclear."""
+        been there. Of the root it only tells that it is a directory. Raises Unclear."""
+        if not path:
+            return _ROOT
         for number in range(self._count - 1, -1, -1):
             rows = self._rows(number)
             row = rows.entries.get(path)
@@ -37,7 +40,7 @@ class TopDown:
                 return _located(row, path, number, rows.entries)
             if rows.hides(path):
                 break
-        return None if path else Located(Entry(b"", Kind.DIR, 0o755), 0, b"")
+        return None
 
     def _rows(self, number: int) -> _Rows:
         rows = self._read.get(number)
@@ -83,8 +86,6 @@ def _above(path: bytes) -> Iterator[bytes]:
 
 
 def _located(row: Entry, path: bytes, number: int, entries: dict[bytes, Entry]) -> Located:
-    if not path and row.kind is not Kind.DIR:
-        raise Unclear
     if row.kind is not Kind.HARDLINK:
         return Located(row, number, path)
     seen = {path}
