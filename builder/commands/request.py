@@ -13,7 +13,7 @@ from builder.commands.annotations import read_annotations
 from builder.commands.caller import Caller
 from builder.commands.connection import Connection, access_of
 from builder.commands.options import BuildOptions
-from builder.commands.outputs import outputs_of
+from builder.commands.outputs import outputs_of, require_levels
 from builder.errors import BuildfileError, ContextError, UsageError
 from builder.source import SourceText
 from builder.values.elsewhere import Elsewhere, StreamContext, UrlContext, source_of
@@ -33,7 +33,7 @@ def request_of(options: BuildOptions, caller: Caller) -> BuildRequest:
     build_args = arguments.read_build_args(options.build_arg, environment)
     given = {name for name, _ in build_args}
     elsewhere = _elsewhere(options, caller)
-    return BuildRequest(
+    request = BuildRequest(
         context=_context(options.context) if elsewhere is None else Path(options.context or ""),
         elsewhere=elsewhere,
         buildfile=_buildfile(options.file, caller),
@@ -57,6 +57,8 @@ def request_of(options: BuildOptions, caller: Caller) -> BuildRequest:
         proxies=tuple(pair for pair in arguments.proxies_of(environment) if pair[0] not in given),
         access=access_of(_connection(options), caller),
     )
+    require_levels(request.outputs, request.compression)
+    return request
 
 
 def _connection(options: BuildOptions) -> Connection:

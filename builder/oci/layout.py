@@ -89,15 +89,18 @@ class LayoutSource(LayoutReader):
 
     def __init__(self, path: Path, tag: str | None) -> None:
         name = f"oci:{path}" + (f":{tag}" if tag else "")
-        super().__init__(name, tag, _Directory(path, name))
+        super().__init__(name, tag, LayoutDirectory(path, name))
 
 
-class _Directory:
+class LayoutDirectory:
+    """The files of a layout in a directory; nothing is read yet."""
+
     def __init__(self, path: Path, name: str) -> None:
         self._path = path
         self._name = name
 
     def small(self, name: str) -> bytes:
+        """`oci-layout` or `index.json`. Raises ImageError."""
         if not self._path.is_dir():
             what = "is not a directory" if self._path.exists() else "does not exist"
             raise ImageError(f"{self._name}: {self._path} {what}", hint="an archive is named oci-archive:FILE")
@@ -105,6 +108,7 @@ class _Directory:
             return b"".join(chunks_of(file, MAX_DOCUMENT_BYTES + 1))
 
     def blob(self, digest: Digest) -> Iterator[bytes]:
+        """A blob in pieces. Raises ImageError when it is missing."""
         with open_regular(self._path / "blobs" / "sha256" / digest.hex, f"blob {digest}") as file:
             yield from chunks_of(file)
 
@@ -197,11 +201,12 @@ def blobs_of(image: Image) -> tuple[Descriptor, ...]:
 
 def index_entries(image: Image, names: tuple[Reference, ...]) -> tuple[Descriptor, ...]:
     """The image's entries in an index.json: one for each tag, or one without a tag. Annotated as buildx does it."""
-    plain = replace(image.manifest, annotations=(), platform=image.config.platform)
+    own = tuple(pair for pair in image.manifest.annotations if pair[0] not in (ANNOTATION_NAME, ANNOTATION_TAG))
+    plain = replace(image.manifest, annotations=own, platform=image.config.platform)
     entries: dict[str, Descriptor] = {}
     for name in names:
         if name.tag is not None and name.tag not in entries:
-            annotations = ((ANNOTATION_NAME, str(replace(name, digest=None))), (ANNOTATION_TAG, name.tag))
+            annotations = (*own, (ANNOTATION_NAME, str(replace(name, digest=None))), (ANNOTATION_TAG, name.tag))
             entries[name.tag] = replace(plain, annotations=annotations)
     return tuple(entries.values()) or (plain,)
 

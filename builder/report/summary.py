@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from builder.report.inspection import size_of
 from builder.report.text import human_size, printable
-from builder.values.event import Exported
+from builder.values.event import PUSHED, Exported
 from builder.values.image import Image
 
 
@@ -17,9 +17,16 @@ def summary(image: Image, names: Sequence[str], exported: Sequence[Exported], co
     count = len(image.layers)
     lines = [f"{built}: {human_size(size_of(image))} in {count} layer{'' if count == 1 else 's'}"]
     lines.append(f"  digest:     {image.manifest.digest}")
-    for output in exported:
-        where = "standard output" if output.destination == "-" else printable(output.destination)
-        lines.append(f"  written:    {where} ({printable(output.kind)})")
+    lines += [_output(output, image) for output in exported]
     look = shown[0] if shown else str(image.manifest.digest)
     lines.append(f"  look at it: {printable(command).replace('pybuild', 'pybuild inspect', 1)} {look}")
     return "\n".join(lines)
+
+
+def _output(output: Exported, image: Image) -> str:
+    """The line of an output; its digest where that is not the image's own, and always for a registry."""
+    where = "standard output" if output.destination == "-" else printable(output.destination)
+    if output.kind == PUSHED:
+        return f"  pushed:     {where}@{output.digest}"
+    digest = f", {output.digest}" if output.digest not in (None, image.manifest.digest) else ""
+    return f"  written:    {where} ({printable(output.kind)}{digest})"

@@ -80,6 +80,10 @@ class ImageReady:
     size: int
 
 
+PUSHED = "registry"
+"""The kind of what was sent to a registry; its destination is a name."""
+
+
 @dataclass(frozen=True, slots=True)
 class Exported:
     """An output was written; `digest` is that of the image in it, None where there are only its files."""
