@@ -68,6 +68,7 @@ _IMAGE = (
     "IMAGE is a name in the store, a digest or the beginning of one, docker://NAME, oci:DIR[:TAG], oci-archive:FILE or "
     "docker-archive:FILE."
 )
+AUTHFILE = Option(("--authfile",), Group.CONNECTION, "the file of logins to change", "FILE")
 
 COMMANDS: tuple[Command, ...] = (
     Command(
@@ -147,12 +148,85 @@ COMMANDS: tuple[Command, ...] = (
         ),
     ),
     Command(
+        "tag",
+        "give an image further names",
+        "Give an image of the store further names; a name that another image has moves. SOURCE is a name or a digest.",
+        "tag",
+        (Word("SOURCE"), Word("TARGET", several=True)),
+        (ROOT,),
+    ),
+    Command(
+        "rmi",
+        "remove images",
+        "Take names from images. With its last name an image goes, but for what the step cache or other images need "
+        "and what a running build uses. IMAGE is a name, a digest, or the beginning of one.",
+        "rmi",
+        (Word("IMAGE", several=True),),
+        (Option(("-f", "--force"), Group.OTHER, "all names of a digest; nothing missing is an error"), ROOT),
+    ),
+    Command(
+        "prune",
+        "remove what is no longer needed",
+        "Remove what nothing leads to any more, and as much of the cache as asked for; images with names stay. It may "
+        "run beside builds: what they use stays. KIND is steps, bases, variants, snapshots, caches, fingerprints or "
+        "leftovers; alone it removes all of that kind.",
+        "prune",
+        (),
+        (
+            Option(("-a", "--all"), Group.OTHER, "all cache that no named image needs"),
+            Option(("--older-than",), Group.OTHER, "cache not used for so long, such as 7d or 12h", "TIME"),
+            Option(
+                ("--max-used-space", "--reserved-space", "--keep-storage"),
+                Group.OTHER,
+                "the least recently used cache, until the store is that small",
+                "SIZE",
+            ),
+            Option(("--type",), Group.OTHER, "only these kinds", "KIND", True),
+            Option(("--filter",), Group.OTHER, "until=TIME or type=KIND, as docker has it", "FILTER", True),
+            Option(("--dry-run",), Group.OTHER, "only say what would go"),
+            Option(("-f", "--force"), Group.OTHER, "nothing: prune never asks"),
+            ROOT,
+        ),
+    ),
+    Command(
+        "du",
+        "show what takes room in the store",
+        "Show what takes room in the store, by kind, and how much of it `pybuild prune --all` would give back. A size "
+        "with > in front is at least that: some directories can only be entered in the namespace.",
+        "du",
+        (),
+        (Option(("-v", "--verbose"), Group.OTHER, "thing by thing"), FORMAT, ROOT),
+    ),
+    Command(
         "store check",
         "look for damage in the store",
         "Look for damage in the store. The exit code is 7 if there is any.",
         "check",
         (),
         (ROOT,),
+    ),
+    Command(
+        "login",
+        "log in to a registry",
+        "Log in to a registry: the login is tried there, and then kept where docker and podman find it too. HOST is "
+        "HOST[:PORT], or HOST/PATH for a part of it; without HOST it is docker.io.",
+        "login",
+        (Word("HOST", optional=True),),
+        (
+            Option(("-u", "--username"), Group.CONNECTION, "the user's name", "USER"),
+            Option(("--password-stdin",), Group.CONNECTION, "the password is a line of standard input"),
+            Option(("-p", "--password"), Group.CONNECTION, "the password, for all on this machine to see", "PASSWORD"),
+            AUTHFILE,
+            *CONNECTION[2:],
+        ),
+    ),
+    Command(
+        "logout",
+        "forget a login",
+        "Forget the login for a registry, or with --all every login of the file. Without HOST it is docker.io.",
+        "logout",
+        (Word("HOST", optional=True),),
+        (Option(("-a", "--all"), Group.CONNECTION, "all logins of the file"), AUTHFILE),
     ),
     Command(
         "unshare",
