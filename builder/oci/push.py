@@ -13,6 +13,7 @@ from builder.errors import ImageError
 from builder.oci.client import Client
 from builder.oci.lanes import Check, carry_all
 from builder.oci.layout import BlobPath, blobs_of
+from builder.oci.listing import Listing
 from builder.oci.refusal import Refusal, refusal_of
 from builder.oci.transport import Patience
 from builder.oci.upload import Outcome, Upload, check_digest, is_there
@@ -82,21 +83,31 @@ def push_image(
     `blob_path` gives the file of a blob; it is called from several threads, for the manifest and for each blob that
     must really be sent (it may have to fetch it first). Raises ImageError, and whatever `blob_path` raises.
     """
+    manifest = image.manifest
+    blobs = tuple(blob for blob in blobs_of(image) if blob.digest != manifest.digest)
+    document = (manifest, _document(manifest, blob_path))
+    return push_listing(Listing(manifest, (document,), blobs), blob_path, names, access, watch)
+
+
+def push_listing(
+    listing: Listing, blob_path: BlobPath, names: Sequence[Reference], access: Access, watch: Watch | None = None
+) -> Pushed:
+    """Push an index with all that it leads to, in the same way; what it points at is only to be had by its digest."""
     watch = watch or Watch()
     places = _by_repository(names)
-    document = _document(image.manifest, blob_path)
-    blobs = tuple(blob for blob in blobs_of(image) if blob.digest != image.manifest.digest)
     outcomes: list[tuple[Descriptor, Outcome]] = []
     for number, (place, tags) in enumerate(places):
         # What one repository of a registry has got, the next one can mount from it.
         earlier = tuple(before for before, _ in places[:number])
-        repository = Repository(place, blobs, access, _also_from(watch, earlier))
-        outcomes += zip(blobs, repository.fill(blob_path), strict=True)
-        for tag in tags:
-            repository.put_manifest(image.manifest, document, tag)
+        repository = Repository(place, listing.blobs, access, _also_from(watch, earlier))
+        outcomes += zip(listing.blobs, repository.fill(blob_path), strict=True)
+        for point, data in listing.documents:
+            is_root = point.digest == listing.root.digest
+            for reference in tags if is_root else (str(point.digest),):
+                repository.put_manifest(point, data, reference)
     return Pushed(
-        image.manifest.digest,
-        sum(blob.size for blob in blobs),
+        listing.root.digest,
+        sum(blob.size for blob in listing.blobs),
         *(_amount(outcomes, outcome) for outcome in (Outcome.SENT, Outcome.MOUNTED, Outcome.THERE)),
     )
 
@@ -114,17 +125,21 @@ class Repository:
         self._client = Client(place, _believing(place, access), _PATIENCE, actions="pull,push", also=also)
 
     def fill(self, blob_path: BlobPath) -> tuple[Outcome, ...]:
-        """See to it that every blob is there, and say of each how. Raises ImageError."""
+        """See to it that every blob is there, and say of each how. Raises ImageError, and what `blob_path` raises."""
         there = carry_all(self._blobs, lambda blob, _: is_there(self._client, blob))
         missing = [blob for blob, known in zip(self._blobs, there, strict=True) if not known]
 
         def bring(blob: Descriptor, check: Check) -> Outcome:
             def progress(done: int) -> None:
                 check()
-                self._watch.progress(blob, done)
+                if done < blob.size:  # the end is told when the registry has said that it has all
+                    self._watch.progress(blob, done)
 
             upload = Upload(self._client, blob, lambda: blob_path(blob.digest), progress)
-            return upload.run(self._origins[blob.digest])
+            outcome = upload.run(self._origins[blob.digest])
+            if outcome is Outcome.SENT:
+                self._watch.progress(blob, blob.size)
+            return outcome
 
         brought = dict(zip((blob.digest for blob in missing), carry_all(missing, bring), strict=True))
         return tuple(brought.get(blob.digest, Outcome.THERE) for blob in self._blobs)

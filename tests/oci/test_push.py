@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
-from builder.errors import ImageError
-from builder.oci.convert import as_docker
-from builder.oci.push import Amount, Watch, push_image
+from builder.oci.layout import blobs_of
+from builder.oci.listing import Listing
+from builder.oci.manifest import write_index
+from builder.oci.push import Amount, Watch, push_image, push_listing
 from builder.oci.registry import RegistrySource
 from builder.oci.source import ignore_progress
 from builder.values.access import Access
 from builder.values.digest import Digest
-from builder.values.image import DOCKER_MANIFEST, MEDIA_LAYER_GZIP, Image, RunConfig
+from builder.values.image import MEDIA_INDEX, MEDIA_LAYER_GZIP, Descriptor, Image
 from builder.values.reference import Reference
-from tests.oci.images import AMD64, Sample, sample
+from tests.oci.images import AMD64, ARM64, Sample, sample
 
 
 @dataclass
@@ -82,7 +81,7 @@ def test_what_is_there_is_not_sent_again(registry: str, made: Sample, blobs: Blo
 
 
 def test_layers_of_another_repository_are_mounted(registry: str, made: Sample, blobs: Blobs) -> None:
-    """Where an origin has a blob, it is neither sent nor looked for on the disk: a base is pushed without fetching it."""
+    """Where an origin has a blob, it is neither sent nor looked for on the disk: a base need not be fetched."""
     push_image(made.image, blobs.path, names(f"{registry}/base:1"), Access())
     layer = made.image.layers[0].descriptor
     (blobs.directory / layer.digest.hex).unlink()
@@ -91,3 +90,21 @@ def test_layers_of_another_repository_are_mounted(registry: str, made: Sample, b
     assert pushed.mounted == Amount(1, layer.size)
     assert pushed.sent == Amount(2, size_of(made.image) - layer.size)
     assert RegistrySource(f"{registry}/mounted:1").load(AMD64) == made.image
+
+
+def test_an_index_is_pushed_with_all_that_it_leads_to(registry: str, tmp_path: Path) -> None:
+    """The images of both platforms can be pulled by the index's tag, and each by its own digest."""
+    both = (sample(AMD64), sample(ARM64))
+    for each in both:
+        each.write_blobs(tmp_path)
+    points = [replace(each.image.manifest, platform=each.image.config.platform) for each in both]
+    data = write_index(points)
+    root = Descriptor(MEDIA_INDEX, Digest.of(data), len(data))
+    documents = [(each.image.manifest, each.blobs[each.image.manifest.digest]) for each in both]
+    every = [blob for each in both for blob in blobs_of(each.image) if blob.digest != each.image.manifest.digest]
+    listing = Listing(root, (*documents, (root, data)), tuple({blob.digest: blob for blob in every}.values()))
+    pushed = push_listing(listing, lambda digest: tmp_path / digest.hex, names(f"{registry}/many:1"), Access())
+    assert pushed.digest == root.digest
+    for each in both:
+        assert RegistrySource(f"{registry}/many:1").load(each.image.config.platform) == each.image
+        assert RegistrySource(f"{registry}/many@{each.image.manifest.digest}").load(AMD64) == each.image
