@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import ssl
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,12 @@ class Authority:
             shutil.copy(certificate, folder / "client.cert")
             shutil.copy(key, folder / "client.key")
         return folder
+
+    def server_context(self) -> ssl.SSLContext:
+        """A server of this process with a certificate of this CA."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*self.server())
+        return context
 
     def _signed(self, name: str, extensions: str) -> tuple[Path, Path]:
         certificate, key = self.directory / f"{name}.pem", self.directory / f"{name}.key"

@@ -90,7 +90,7 @@ class Client:
         tokens = self._tokens() if origin(url) == origin(self.base) else None
         sent = tokens.headers() if tokens else {}
         response = self.http.request(method, url, headers, sent, body)
-        if response.status_code == 401 and 401 not in good and tokens is not None:
+        if response.status_code == 401 and tokens is not None:
             better = tokens.renewed(sent, read_challenges(response.headers.get("WWW-Authenticate", "")))
             if better != sent:
                 response.close()

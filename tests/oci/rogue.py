@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 from builder.oci.transport import Patience
 from tests.oci.images import Sample
@@ -23,8 +25,19 @@ class Exchange:
 
     def __init__(self, handler: BaseHTTPRequestHandler) -> None:
         self._handler = handler
+        self.method = handler.command
         self.path = handler.path
         self.headers = handler.headers
+
+    def read(self) -> bytes:
+        """The request's body, whole; chunks are taken apart."""
+        if "chunked" in (self.headers.get("Transfer-Encoding") or ""):
+            parts = []
+            while size := int(self._handler.rfile.readline(), 16):
+                parts.append(self._handler.rfile.read(size))
+                self._handler.rfile.readline()
+            return b"".join(parts)
+        return self._handler.rfile.read(int(self.headers.get("Content-Length") or 0))
 
     def send(self, status: int, body: bytes = b"", **headers: str | int) -> None:
         """Answer whole; `headers` are spelt with underscores. A Content-Length can be lied about."""
@@ -39,7 +52,9 @@ class Exchange:
         self._handler.end_headers()
 
     def write(self, data: bytes) -> bool:
-        """Send some of the body; False when the client has gone."""
+        """Send some of the body (none of it to a HEAD); False when the client has gone."""
+        if self.method == "HEAD":
+            return False
         try:
             self._handler.wfile.write(data)
             self._handler.wfile.flush()
@@ -53,13 +68,16 @@ class Exchange:
 
 
 class Rogue:
-    """The server: `routes` maps paths (without query) to answers; `requests` are (path, Authorization) as they came."""
+    """The server: `routes` maps paths (without query), or `METHOD path`, to answers; `requests` are (path,
+    Authorization) as they came, `methods` theirs.
+    """
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, scheme: str = "http") -> None:
         self.address = address
-        self.url = f"http://{address}"
+        self.url = f"{scheme}://{address}"
         self.routes: dict[str, Answer] = {}
         self.requests: list[tuple[str, str]] = []
+        self.methods: list[str] = []
 
     def serve(self, repository: str, sample: Sample, tag: str = "1") -> None:
         """Answer well for an image."""
@@ -157,26 +175,42 @@ def silent(_: Exchange) -> None:
 
 
 @contextmanager
-def running_rogue() -> Iterator[Rogue]:
-    """Run the server in threads of this process."""
+def running_rogue(port: int = 0, tls: ssl.SSLContext | None = None) -> Iterator[Rogue]:
+    """Run the server in threads of this process, by https where it is given a context."""
     rogues: list[Rogue] = []
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.0"
 
         def do_GET(self) -> None:
-            rogue = rogues[0]
+            rogue, path = rogues[0], self.path.partition("?")[0]
             rogue.requests.append((self.path, self.headers.get("Authorization", "")))
-            answer = rogue.routes.get(self.path.partition("?")[0], status(404))
+            rogue.methods.append(self.command)
+            answer = rogue.routes.get(f"{self.command} {path}") or rogue.routes.get(path, status(404))
             answer(Exchange(self))
+
+        do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_GET  # noqa: N815 - http.server's names
 
         def log_message(self, *_: object) -> None:
             """Tests are quiet."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    class Server(ThreadingHTTPServer):
+        def finish_request(self, request: Any, client_address: Any) -> None:
+            # Here and not in accept: a handshake that hangs or fails is then one thread's affair.
+            if tls is not None:
+                try:
+                    request = tls.wrap_socket(request, server_side=True)
+                except (OSError, ssl.SSLError):
+                    return
+            super().finish_request(request, client_address)
+
+        def handle_error(self, request: object, client_address: object) -> None:
+            """Clients that go in the middle are what these tests are about."""
+
+    server = Server(("127.0.0.1", port), Handler)
     server.daemon_threads = True
     server.block_on_close = False
-    rogues.append(Rogue(f"127.0.0.1:{server.server_address[1]}"))
+    rogues.append(Rogue(f"127.0.0.1:{server.server_address[1]}", "https" if tls else "http"))
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
     try:
