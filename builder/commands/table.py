@@ -63,6 +63,7 @@ ROOT = Option(("--root",), Group.OTHER, "the store (else $PYBUILD_ROOT, else XDG
 FORMAT = Option(("--format",), Group.OTHER, "table for people (default), json for programs", "FORM")
 
 PLATFORM = Option(("--platform",), Group.OTHER, "which of several (default: this machine's)", "OS/ARCH")
+QUIET = Option(("-q", "--quiet"), Group.OTHER, "no progress")
 NO_TRUNC = Option(("--no-trunc",), Group.OTHER, "cut nothing on a terminal")
 _IMAGE = (
     "IMAGE is a name in the store, a digest or the beginning of one, docker://NAME, oci:DIR[:TAG], oci-archive:FILE or "
@@ -196,6 +197,62 @@ COMMANDS: tuple[Command, ...] = (
         "du",
         (),
         (Option(("-v", "--verbose"), Group.OTHER, "thing by thing"), FORMAT, ROOT),
+    ),
+    Command(
+        "pull",
+        "fetch images into the store",
+        "Fetch images into the store, under their names, and print their digests. NAME is a registry's image, or "
+        "oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME].",
+        "pull",
+        (Word("NAME", several=True),),
+        (QUIET, PLATFORM, *CONNECTION, ROOT),
+    ),
+    Command(
+        "copy",
+        "copy an image from anywhere to anywhere",
+        "Copy an image, and print the digest that it has at its destination. SRC is an image of the store, else of a "
+        "registry, or begins with its transport; so does DST: docker://NAME, store:NAME, oci:DIR[:TAG], "
+        "oci-archive:FILE[:TAG], docker-archive:FILE[:NAME:TAG]. A FILE of - is standard output.",
+        "copy",
+        (Word("SRC"), Word("DST")),
+        (
+            Option(("-a", "--all"), Group.OTHER, "every platform of it, byte by byte"),
+            PLATFORM,
+            Option(("--format",), Group.OTHER, "media types: oci or docker (default: as they are)", "KIND"),
+            QUIET,
+            Option(("--src-creds",), Group.CONNECTION, "log in at SRC's registry so", "USER[:PASSWORD]"),
+            Option(("--dest-creds",), Group.CONNECTION, "log in at DST's registry so", "USER[:PASSWORD]"),
+            *CONNECTION,
+            ROOT,
+        ),
+    ),
+    Command(
+        "save",
+        "write images of the store to an archive",
+        "Write images of the store to one archive, which `docker load`, `podman load` and `pybuild load` take. NAME "
+        "is a name in the store, a digest or the beginning of one.",
+        "save",
+        (Word("NAME", several=True),),
+        (
+            Option(("-o", "--output"), Group.OTHER, "the file (default: standard output)", "FILE"),
+            Option(("--format",), Group.OTHER, "docker (default) or oci", "KIND"),
+            PLATFORM,
+            ROOT,
+        ),
+    ),
+    Command(
+        "load",
+        "take images of an archive into the store",
+        "Take every image of an archive of docker or podman, of an OCI archive or of a layout's directory into the "
+        "store, under the names that it has there. It may be compressed.",
+        "load",
+        (),
+        (
+            Option(("-i", "--input"), Group.OTHER, "the file or directory (default: standard input)", "FILE"),
+            QUIET,
+            PLATFORM,
+            ROOT,
+        ),
     ),
     Command(
         "store check",

@@ -38,11 +38,13 @@ class ArchiveSource(LayoutReader):
 class ArchivedFiles:
     """A layout's files as members of a tar; the tar is opened when the first one is asked for."""
 
-    def __init__(self, name: str, path: Path, temporary: Temporary | None) -> None:
+    def __init__(
+        self, name: str, path: Path, temporary: Temporary | None, members: tuple[Members] | tuple[()] = ()
+    ) -> None:
         self._name = name
         self._path = path
         self._temporary = temporary
-        self._opened: tuple[Members, ...] = ()
+        self._opened: tuple[Members, ...] = members
 
     def small(self, name: str) -> bytes:
         """`oci-layout` or `index.json`. Raises ImageError."""

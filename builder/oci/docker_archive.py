@@ -49,6 +49,24 @@ class DockerArchiveSource:
         self._documents = Documents()
         self._layers: dict[Digest, Member] = {}
         self._opened: tuple[Members, ...] = ()
+        self._number: int | None = None
+
+    @classmethod
+    def each(cls, path: Path, members: Members) -> tuple[DockerArchiveSource, ...]:
+        """A source for every image of the archive, whose members are found already. Raises ImageError."""
+        first = cls(path, None)
+        first._opened = (members,)
+        sources = []
+        for number in range(len(first._entries())):
+            source = cls(path, None)
+            source._opened, source._number = (members,), number
+            sources.append(source)
+        return tuple(sources)
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """The names that the archive gives the image, as they stand there. Raises ImageError."""
+        return tuple(self._chosen().texts("RepoTags") or ())
 
     def load(self, platform: Platform) -> Image:  # noqa: ARG002
         """The image; a docker archive holds it for one platform, which its config names. Raises ImageError."""
@@ -56,6 +74,12 @@ class DockerArchiveSource:
             return self._image(self._chosen())
         except ImageError as error:
             raise named(error, self.name) from error
+
+    @property
+    def config_digest(self) -> Digest | None:
+        """The digest of the config, where the archive's member is called by it. Raises ImageError."""
+        announced = _DIGEST_NAME.match(self._chosen().text("Config"))
+        return None if announced is None else Digest(announced[1])
 
     def documents(self, image: Image) -> Iterable[tuple[Digest, bytes]]:
         """The manifest's and the config's bytes of a loaded image."""
@@ -79,6 +103,17 @@ class DockerArchiveSource:
 
     def _chosen(self) -> Document:
         """The entry of manifest.json that is meant."""
+        entries = self._entries()
+        if self._number is not None:
+            return entries[self._number]
+        found = [entry for entry in entries if self._tag is None or _is_called(entry, self._tag)]
+        if len(found) == 1:
+            return found[0]
+        tags = sorted(tag for entry in entries for tag in entry.texts("RepoTags") or ())
+        what = "several images" if found else "no such image"
+        raise ImageError(f"there is {what} in it" if not found else f"there are {what} in it", hint=_named_tags(tags))
+
+    def _entries(self) -> list[Document]:
         if self._members.find("manifest.json") is None:
             raise self._no_docker_archive()
         value = parse_json(self._members.document("manifest.json"), "manifest.json")
@@ -86,13 +121,7 @@ class DockerArchiveSource:
             raise ImageError("manifest.json is not valid: not a list of objects")
         if len(value) > _MAX_IMAGES:
             raise ImageError(f"manifest.json lists {len(value)} images; more than {_MAX_IMAGES} are refused")
-        entries = [Document(f"manifest.json[{at}]", item) for at, item in enumerate(value)]
-        found = [entry for entry in entries if self._tag is None or _is_called(entry, self._tag)]
-        if len(found) == 1:
-            return found[0]
-        tags = sorted(tag for entry in entries for tag in entry.texts("RepoTags") or ())
-        what = "several images" if found else "no such image"
-        raise ImageError(f"there is {what} in it" if not found else f"there are {what} in it", hint=_named_tags(tags))
+        return [Document(f"manifest.json[{at}]", item) for at, item in enumerate(value)]
 
     def _no_docker_archive(self) -> ImageError:
         hint = None

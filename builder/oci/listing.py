@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from builder.errors import ImageError
 from builder.oci.document import parse_document
@@ -22,6 +22,7 @@ MAX_DOCUMENTS = 1000
 MAX_TOTAL_BYTES = 64 << 20
 
 
+@runtime_checkable
 class ListedSource(ImageSource, Protocol):
     """A source whose name may lead to an index, which can be had as it is."""
 

@@ -11,13 +11,15 @@ import hashlib
 from pathlib import Path
 
 from builder.errors import ImageError
-from builder.oci.source import ImageSource, ignore_progress, named
-from builder.stages.images import FoundImage
+from builder.oci.lanes import go_on
+from builder.oci.source import ImageSource, named
+from builder.stages.arrivals import Arrivals
+from builder.stages.images import FoundImage, build_platform
 from builder.stages.layers import Layers
 from builder.store.store import Store
 from builder.tree.compress import decompressor
 from builder.values.digest import DiffId
-from builder.values.event import Emit
+from builder.values.event import Emit, Note
 from builder.values.image import Image, Layer
 from builder.values.platform import Platform
 
@@ -29,40 +31,53 @@ def bring_in(source: ImageSource, platform: Platform, store: Store, emit: Emit) 
 
     Where the source has only one image, it may be for another platform; the caller compares.
     """
-    return keep(source, source.load(platform), store, emit)
+    image = source.load(platform)
+    keep(source, image, store, emit)
+    return image
 
 
-def keep(source: ImageSource, image: Image, store: Store, emit: Emit) -> Image:
-    """The same for an image that the source has loaded already."""
+def wanted_image(source: ImageSource, platform: Platform | None, emit: Emit) -> Image:
+    """The source's image for a platform that was asked for, or for this machine. Raises ImageError.
+
+    A lone image of another platform is refused where one was asked for, and else taken with a note.
+    """
+    wanted = platform or build_platform()
+    image = source.load(wanted)
+    there = image.config.platform
+    if (there.os, there.architecture) == (wanted.os, wanted.architecture):
+        return image
+    if platform is not None:
+        raise ImageError(f"{source.name}: there is no image for {platform}", hint=f"there is one for {there} only")
+    emit(Note(f"{source.name} is an image for {there}, and this machine is {wanted}"))
+    return image
+
+
+def keep(source: ImageSource, image: Image, store: Store, emit: Emit) -> None:
+    """Make an image that the source has loaded whole in the store. Raises ImageError, StoreError."""
     layers = Layers(store, emit)
     layers.learn(FoundImage(image, source))
     try:
-        for layer in image.layers:
-            layers.ensure(layer)
-        for layer in image.layers:
-            _prove(layer, layers, source, store)
+        for layer, held in zip(image.layers, layers.prove_all(image.layers), strict=True):
+            if layer.descriptor.digest != held.descriptor.digest:
+                _keep_its_own(layer, source, Arrivals(store, emit), store)
     except ImageError as error:
         raise named(error, source.name) from error
     for digest, data in source.documents(image):
         if store.blobs.put(data) != digest:
             raise ImageError(f"{source.name}: a document does not have its digest")
-    return image
 
 
-def _prove(layer: Layer, layers: Layers, source: ImageSource, store: Store) -> None:
-    """The very blob that the manifest names is in the store and has the layer's diff-id."""
-    wanted = layer.descriptor.digest
-    if layers.prove(layer).descriptor.digest == wanted:
+def _keep_its_own(layer: Layer, source: ImageSource, arrivals: Arrivals, store: Store) -> None:
+    """The very blob that the manifest names, where the store has the same layer compressed in another way: which proves
+    nothing of this blob.
+    """
+    if arrivals.is_here(layer.descriptor):
+        _check_diff_id(layer, store.blobs.path(layer.descriptor.digest))
         return
-    # The store had the same layer compressed in another way, which proves nothing of the blob that is wanted here.
-    if store.blobs.has(wanted):
-        _check_diff_id(layer, store.blobs.path(wanted))
-        return
-    temporary = store.blobs.temporary()
+    temporary = arrivals.fetch(layer.descriptor, source, go_on)
     try:
-        source.fetch(layer.descriptor, temporary, ignore_progress)
         _check_diff_id(layer, temporary)
-        store.blobs.adopt(temporary, wanted)
+        store.blobs.adopt(temporary, layer.descriptor.digest)
     finally:
         temporary.unlink(missing_ok=True)
 
