@@ -49,5 +49,27 @@ class Pulled:
             files.write_file(temporary, files.encode(document))
             self._session.publish(temporary, self._path(name, platform))
 
+    def all(self) -> list[tuple[Reference, Platform, Descriptor]]:
+        """Every name that led somewhere, for which platform, and the manifest; in no order that means anything.
+
+        Looking through them does not count as use. Records that cannot be understood are passed over. Raises StoreError.
+        """
+        found = []
+        with files.plain_errors("cannot read the records of pulled images"):
+            for path in sorted(self._directory.glob("*.json")):
+                document = files.read_record(path, PULLED_VERSION)
+                try:
+                    found += [] if document is None else [_answer(document)]
+                except ValueError:
+                    continue
+        return found
+
     def _path(self, name: Reference, platform: Platform) -> Path:
         return self._directory / f"{hashlib.sha256(f'{name} {platform}'.encode()).hexdigest()}.json"
+
+
+def _answer(document: dict[str, files.JsonValue]) -> tuple[Reference, Platform, Descriptor]:
+    name, platform = document.get("name"), document.get("platform")
+    if not isinstance(name, str) or not isinstance(platform, str):
+        raise ValueError("a name and a platform must be text")
+    return Reference.parse(name), Platform.parse(platform), descriptors.from_json(document.get("manifest"))

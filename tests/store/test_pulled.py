@@ -30,3 +30,21 @@ def test_damaged_answer_is_not_found(store: Store) -> None:
     path.write_bytes(b'{"version":1}')
     assert store.pulled.find(NAME, AMD64) is None
     assert os.listdir(folder) == []
+
+
+def test_all_answers_can_be_looked_through(store: Store) -> None:
+    """Name, platform and manifest of each; one that is damaged does not hide the others."""
+    other = Reference.parse("registry.test/a/b:1")
+    store.pulled.put(NAME, AMD64, MANIFEST)
+    store.pulled.put(other, ARM64, MANIFEST)
+    (store.root / "pybuild" / "pulled" / "damaged.json").write_bytes(b'{"version":1,"name":7}')
+    assert set(store.pulled.all()) == {(NAME, AMD64, MANIFEST), (other, ARM64, MANIFEST)}
+
+
+def test_looking_through_the_answers_is_no_use(store: Store) -> None:
+    """What is old stays old, so that prune may still take it."""
+    store.pulled.put(NAME, AMD64, MANIFEST)
+    (path,) = (store.root / "pybuild" / "pulled").iterdir()
+    os.utime(path, (1, 1))
+    store.pulled.all()
+    assert path.stat().st_mtime == 1
