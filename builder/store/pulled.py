@@ -52,7 +52,7 @@ class Pulled:
     def all(self) -> list[tuple[Reference, Platform, Descriptor]]:
         """Every name that led somewhere, for which platform, and the manifest; in no order that means anything.
 
-        Looking through them does not count as use. Records that cannot be understood are passed over. Raises StoreError.
+        Looking through them does not count as use. What cannot be understood is passed over. Raises StoreError.
         """
         found = []
         with files.plain_errors("cannot read the records of pulled images"):
