@@ -9,9 +9,8 @@ from pathlib import Path
 from builder.errors import ImageError
 from builder.oci.layout import LayoutSource
 from builder.oci.scratch import Temporary
-from builder.oci.source import ImageSource
+from builder.oci.source import ImageSource, Tell, tell_nobody
 from builder.values.access import Access
-from builder.values.reference import Reference
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,12 +18,13 @@ class Surroundings:
     """What sources need to know of the world.
 
     `temporary` gives fresh paths for big temporary files (None: the system's place for them); relative paths start at
-    `directory`; `access` is how registries are reached.
+    `directory`; `access` is how registries are reached; `tell` hears what people should know of where images come from.
     """
 
     temporary: Temporary | None
     directory: Path
     access: Access
+    tell: Tell
 
 
 def open_source(
@@ -33,6 +33,7 @@ def open_source(
     *,
     directory: Path = Path(),
     access: Access | None = None,
+    tell: Tell = tell_nobody,
 ) -> ImageSource:
     """The source that `text` names. Nothing is read yet. Raises ImageError when it cannot be a name.
 
@@ -40,7 +41,7 @@ def open_source(
     `/`, `./` or `../` (a root file system as tar or directory), `docker://NAME`, or a registry's NAME. `temporary`
     gives a fresh path on a file system with room (the store's).
     """
-    around = Surroundings(temporary, directory, access or Access())
+    around = Surroundings(temporary, directory, access or Access(), tell)
     for prefix, opener in _OPENERS.items():
         if text.startswith(prefix):
             return opener(text.removeprefix(prefix), around)
@@ -52,11 +53,7 @@ def open_source(
 def _registry(text: str, around: Surroundings) -> ImageSource:
     from builder.oci.registry import RegistrySource
 
-    try:
-        reference = Reference.parse(text)
-    except ValueError as error:
-        raise ImageError(str(error)) from error
-    return RegistrySource(reference, around.access)
+    return RegistrySource(text, around.access, tell=around.tell)
 
 
 def _layout(text: str, around: Surroundings) -> ImageSource:

@@ -50,6 +50,14 @@ def ignore_progress(_: int) -> None:
     """For who does not want to know."""
 
 
+Tell = Callable[[str], None]
+"""Is told what people should know: which registry stood in for which, and what a short name led to."""
+
+
+def tell_nobody(_: str) -> None:
+    """For who asks for an image and not for where it came from."""
+
+
 ReadDocument = Callable[[Descriptor], bytes]
 """Gives the verified bytes that a descriptor points at; a document's size is below MAX_DOCUMENT_BYTES."""
 

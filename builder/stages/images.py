@@ -2,6 +2,9 @@
 
 A named context of the command line comes first, then an image of the store (one built here, or one pulled before,
 unless --pull asks for news), then the outside world. Each answer is remembered for the build.
+
+A name without a registry (`alpine`) is remembered as it is written, beside the full name that it led to: the next build
+need not read registries.conf to know, and a full name never gets what another one stood for.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from builder.errors import ContextError, ImageError, PybuildError, StoreError
+from builder.lang.suggest import nearest
 from builder.oci.manifest import read_config, read_manifest
 from builder.oci.open import open_source
 from builder.oci.source import ImageSource
@@ -21,6 +25,7 @@ from builder.values.event import Emit, Note
 from builder.values.image import Descriptor, Image, Layer
 from builder.values.platform import Platform
 from builder.values.reference import Reference
+from builder.values.registries import is_short, short_key
 from builder.values.request import BuildRequest
 
 DOCUMENT_LIMIT_BYTES = 8 << 20
@@ -50,6 +55,7 @@ class Images:
         self._access = request.access
         self._emit = emit
         self._found: dict[tuple[str, Platform], FoundImage] = {}
+        self.stages: tuple[str, ...] = ()  # names that a misspelt one may have meant
         self.on_found: Callable[[FoundImage], None] = _nothing
 
     def note(self, text: str) -> None:
@@ -76,6 +82,8 @@ class Images:
             try:
                 self._found[key] = self._look_up(name, platform)
             except PybuildError as error:
+                if isinstance(error, ImageError):
+                    error.hint = _with_stage(error.hint, name, self.stages)
                 raise error.at(span) from None
             self.on_found(self._found[key])
         return self._found[key]
@@ -96,9 +104,9 @@ class Images:
             built = self._built(reference)
             if built is not None and (_suits(built, platform) or not self._is_asked(platform)):
                 return FoundImage(self._checked(name, built, platform), None)
-            pulled = self._pulled(reference, platform)
+            pulled = self._pulled_before(text, reference, platform)
             if pulled is not None:
-                return FoundImage(self._checked(name, pulled, platform), self._source(str(reference)))
+                return FoundImage(self._checked(name, pulled, platform), self._source(text))
         try:
             return self._outside(name, text, reference, platform)
         except ImageError as error:
@@ -111,6 +119,18 @@ class Images:
         """The image that a build here has named so, whatever it is for."""
         manifest = self._store.images.find(reference)
         return None if manifest is None else load_stored(self._store, manifest)
+
+    def _pulled_before(self, text: str, reference: Reference, platform: Platform) -> Image | None:
+        """What the name as written led to before."""
+        if not is_short(_plain(text)):
+            return self._pulled(reference, platform)
+        pulled = self._pulled(short_key(_plain(text)), platform)
+        if pulled is None:  # its first meaning may have been pulled under its full name
+            first = self._access.rules.candidates(_plain(text))[0]
+            pulled = self._pulled(first, platform)
+            if pulled is not None:
+                self._store.pulled.put(short_key(_plain(text)), platform, pulled.manifest)
+        return pulled
 
     def _pulled(self, reference: Reference, platform: Platform) -> Image | None:
         """What the name led to before, if its documents are still here and whole."""
@@ -126,7 +146,7 @@ class Images:
         source = self._source(text)
         image = self._checked(name, source.load(platform), platform)
         if reference is not None:
-            self._keep(reference, platform, image, source)
+            self._keep(_names_to_keep(text, reference, source), platform, image, source)
         return FoundImage(image, source)
 
     def _checked(self, name: str, image: Image, platform: Platform) -> Image:
@@ -147,13 +167,14 @@ class Images:
         return self._asked is not None or platform != build_platform()
 
     def _source(self, text: str) -> ImageSource:
-        return open_source(text, self._store.blobs.temporary, access=self._access)
+        return open_source(text, self._store.blobs.temporary, access=self._access, tell=self.note)
 
-    def _keep(self, reference: Reference, platform: Platform, image: Image, source: ImageSource) -> None:
+    def _keep(self, references: tuple[Reference, ...], platform: Platform, image: Image, source: ImageSource) -> None:
         for digest, data in source.documents(image):
             if self._store.blobs.put(data) != digest:
                 raise ImageError(f"{source.name}: a document does not have its digest")
-        self._store.pulled.put(reference, platform, image.manifest)
+        for reference in references:
+            self._store.pulled.put(reference, platform, image.manifest)
 
 
 def _suits(image: Image, platform: Platform) -> bool:
@@ -182,13 +203,36 @@ def _is_image(value: str) -> bool:
 
 def _reference_of(text: str) -> Reference | None:
     """The registry reference that a text is, or None where it names a file or directory by its transport."""
-    plain = text.removeprefix("docker://")
+    plain = _plain(text)
     if plain == text and (_is_image(text) or text.startswith(("/", "./", "../"))):
         return None
     try:
         return Reference.parse(plain)
     except ValueError as error:
         raise ImageError(str(error), hint="an image is named [HOST[:PORT]/]NAME[:TAG][@DIGEST]") from None
+
+
+def _plain(text: str) -> str:
+    """A name in a registry without the transport that says that it is one."""
+    return text.removeprefix("docker://")
+
+
+def _names_to_keep(text: str, reference: Reference, source: ImageSource) -> tuple[Reference, ...]:
+    """The names under which an answer is remembered: the full one that the image was found by, and a short one."""
+    from builder.oci.registry import RegistrySource
+
+    meant = source.meant if isinstance(source, RegistrySource) else reference
+    return (short_key(_plain(text)), meant) if is_short(_plain(text)) else (meant,)
+
+
+def _with_stage(hint: str | None, name: str, stages: tuple[str, ...]) -> str | None:
+    """The hint with the stage that a name may have been meant for."""
+    if name.lower() in stages:
+        more = f"the stage {name.lower()} cannot be used here: a stage can only use those before it"
+    else:
+        near = nearest(name, stages)
+        more = f"did you mean the stage {near}?" if near else ""
+    return "; ".join(filter(None, (more, hint))) or None
 
 
 def _nothing(_: FoundImage) -> None:

@@ -71,6 +71,7 @@ def _planner(buildfile: Buildfile, request: BuildRequest, images: Images, wanted
     _check_hostname(given.get(HOSTNAME_ARG, ""))
     scope = global_scope(buildfile, given, predefined)
     epoch = _epoch(given.get("SOURCE_DATE_EPOCH", scope.names.get("SOURCE_DATE_EPOCH")))
+    images.stages = tuple(block.from_.alias for block in buildfile.blocks if block.from_.alias)
     return _Planner(buildfile, request, images, scope, _surroundings(buildfile, request, epoch))
 
 

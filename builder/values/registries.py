@@ -144,6 +144,14 @@ def is_short(text: str) -> bool:
     return not (slash and ("." in first or ":" in first or first == "localhost" or first != first.lower()))
 
 
+def short_key(text: str) -> Reference:
+    """A short name as one of its own, apart from the full names that it may stand for: `alpine:3` is not docker.io's.
+
+    Its registry cannot exist (RFC 2606), so nothing is ever asked for or offered under such a name.
+    """
+    return _at("short-name.invalid", _short_name(text), parsed(text))
+
+
 def match_length(name: str, prefix: str) -> int | None:
     """How much of a full name (`host[:port]/repository[:tag][@digest]`) a prefix covers; None where it does not match.
 
