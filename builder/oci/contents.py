@@ -17,7 +17,7 @@ from builder.oci.layout import ANNOTATION_NAME, ANNOTATION_TAG, LayoutDirectory,
 from builder.oci.manifest import choose
 from builder.oci.members import Members
 from builder.oci.scratch import Temporary
-from builder.oci.source import ImageSource
+from builder.oci.source import ImageSource, named
 from builder.values.digest import Digest
 from builder.values.image import Descriptor, Image
 from builder.values.platform import Platform
@@ -41,13 +41,23 @@ def contents_of(path: Path, name: str, platform: Platform, temporary: Temporary 
 
     Of several images under one name it is that for `platform`. Raises ImageError.
     """
+    try:
+        found = _found(path, name, platform, temporary)
+    except ImageError as error:
+        raise named(error, name) from error
+    if not found:
+        raise ImageError(f"{name}: there is no image in it")
+    return found
+
+
+def _found(path: Path, name: str, platform: Platform, temporary: Temporary | None) -> tuple[Packed, ...]:
     if path.is_dir():
         return _of_layout(name, LayoutDirectory(path, name), platform, {})
     members = Members(path, name, temporary)
-    docker = DockerArchiveSource.each(path, members) if members.find("manifest.json") else ()
+    docker = DockerArchiveSource.each(path, name, members) if members.find("manifest.json") else ()
     if members.find("oci-layout") and members.find("index.json"):
-        named = {digest: source.tags for source in docker for digest in _config_of(source)}
-        return _of_layout(name, ArchivedFiles(name, path, temporary, (members,)), platform, named)
+        titles = {digest: source.tags for source in docker for digest in _config_of(source)}
+        return _of_layout(name, ArchivedFiles(name, path, temporary, (members,)), platform, titles)
     if not members.find("manifest.json"):
         raise ImageError(
             f"{name} is no archive of images: neither manifest.json nor index.json is in it",
@@ -62,16 +72,14 @@ def _config_of(source: DockerArchiveSource) -> tuple[Digest, ...]:
 
 
 def _of_layout(
-    name: str, files: LayoutFiles, platform: Platform, named: Mapping[Digest, tuple[str, ...]]
+    name: str, files: LayoutFiles, platform: Platform, titles: Mapping[Digest, tuple[str, ...]]
 ) -> tuple[Packed, ...]:
     chosen: dict[Digest, list[str]] = {}
     for title, entry in _chosen(LayoutReader(name, None, files).entries(), platform):
         chosen.setdefault(entry.digest, []).extend([title] if title else [])
-    if not chosen:
-        raise ImageError(f"{name}: there is no image in it")
     return tuple(
-        Packed(LayoutReader(name, str(digest), files), tuple(dict.fromkeys(titles)), named)
-        for digest, titles in chosen.items()
+        Packed(LayoutReader(name, str(digest), files), tuple(dict.fromkeys(own)), titles)
+        for digest, own in chosen.items()
     )
 
 

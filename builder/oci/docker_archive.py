@@ -52,16 +52,15 @@ class DockerArchiveSource:
         self._number: int | None = None
 
     @classmethod
-    def each(cls, path: Path, members: Members) -> tuple[DockerArchiveSource, ...]:
+    def each(cls, path: Path, name: str, members: Members) -> tuple[DockerArchiveSource, ...]:
         """A source for every image of the archive, whose members are found already. Raises ImageError."""
-        first = cls(path, None)
-        first._opened = (members,)
-        sources = []
-        for number in range(len(first._entries())):
-            source = cls(path, None)
-            source._opened, source._number = (members,), number
-            sources.append(source)
-        return tuple(sources)
+
+        def source(number: int | None) -> DockerArchiveSource:
+            made = cls(path, None)
+            made.name, made._opened, made._number = name, (members,), number
+            return made
+
+        return tuple(source(number) for number in range(len(source(None)._entries())))
 
     @property
     def tags(self) -> tuple[str, ...]:
