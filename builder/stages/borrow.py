@@ -42,6 +42,7 @@ class Borrowed:
         self._files: dict[DiffId, Path] = {}
         self._indexes: dict[DiffId, list[Entry]] = {}
         self._views: dict[ChainId, View] = {}
+        self._given: list[Path] = []
         self._room: tempfile.TemporaryDirectory[str] | None = None
         self._numbers = itertools.count()
         self._lock = threading.Lock()
@@ -57,7 +58,8 @@ class Borrowed:
         """A fresh path for a file that is not needed when the looking ends. Raises StoreError."""
         with self._lock:
             if self._store is not None:
-                return self._store.blobs.temporary()
+                self._given.append(self._store.blobs.temporary())
+                return self._given[-1]
             if self._room is None:
                 self._room = tempfile.TemporaryDirectory(prefix="pybuild-")
             return Path(self._room.name) / f"f{next(self._numbers)}"
@@ -85,17 +87,19 @@ class Borrowed:
         """The file of a layer that `ensure` gave, while it is read. Raises StoreError for a blob that the disk has
         damaged."""
         path = self._files.get(held.diff_id)
-        if path is not None or self._kept is None:
-            yield path or Path()
+        if path is not None:
+            yield path
             return
-        with self._kept.reading(held):
-            yield self._kept.blob_path(held)
+        kept = self._store_layers(held)
+        with kept.reading(held):
+            yield kept.blob_path(held)
 
     def close(self) -> None:
         """Give back what was borrowed."""
-        for path in self._files.values():
-            path.unlink(missing_ok=True)
         self._files.clear()
+        for path in self._given:
+            path.unlink(missing_ok=True)
+        self._given.clear()
         if self._room is not None:
             self._room.cleanup()
             self._room = None
@@ -157,7 +161,7 @@ class Borrowed:
     def _ensure(self, layer: Layer, check: Check) -> Layer:
         known = self._sources.get(layer.diff_id)
         if known is None:
-            return self._stored(layer)
+            return self._store_layers(layer).ensure(layer)
         if self._store is not None and (record := self._store.layers.find(layer.diff_id)) is not None:
             return Layer(record.descriptor, layer.diff_id)
         source, offered = known
@@ -167,12 +171,10 @@ class Borrowed:
             self._files[layer.diff_id] = path
         return offered
 
-    def _stored(self, layer: Layer) -> Layer:
+    def _store_layers(self, layer: Layer) -> Layers:
         if self._kept is None:
-            raise StoreError(
-                f"the layer {layer.descriptor.digest} is missing", hint="look at the image by its transport"
-            )
-        return self._kept.ensure(layer)
+            raise StoreError(f"the layer {layer.descriptor.digest} is missing, and there is no store")
+        return self._kept
 
     def _progress(self, blob: Descriptor, check: Check) -> Callable[[int], None]:
         def report(done: int) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builder.errors import BuildfileError
-from builder.tree.accounts import MAX_BYTES, Account, resolve_owner, resolve_user
+from builder.tree.accounts import MAX_BYTES, Account, group_names, resolve_owner, resolve_user, user_names
 
 PASSWD = b"""root:x:0:0:root:/root:/bin/sh
 # a comment
@@ -110,3 +110,10 @@ def test_any_files_give_ids_or_a_plain_error(passwd: bytes, group: bytes, text: 
     except BuildfileError:
         return
     assert all(0 <= number < (1 << 32) - 1 for number in (uid, gid, account.uid, account.gid, *account.groups))
+
+
+def test_what_ids_are_called() -> None:
+    """Each id has the name of the first line with its number; what is no line is passed over."""
+    passwd = b"root:x:0:0::/:\ntoor:x:0:0::/:\n# no\nbad:x:y:0::/:\napp:x:1000:1000::/:\n"
+    assert user_names(passwd) == {0: "root", 1000: "app"}
+    assert group_names(b"root:x:0:\nstaff:x:50:a,b\n\xff\n") == {0: "root", 50: "staff"}

@@ -155,3 +155,25 @@ def test_missing_directory_is_plain(tmp_path: Path) -> None:
     reader, entries = _layer(tmp_path, {b"a": b"x"}, "gzip")
     with pytest.raises(StoreError):
         reader.spool([entries[b"a"]], tmp_path / "nothing")
+
+
+@pytest.mark.parametrize("compression", KINDS)
+def test_content_in_pieces(tmp_path: Path, compression: str) -> None:
+    """A file can be had piece by piece; no piece is large, and nothing is kept on the disk."""
+    contents = {b"a": b"x" * 100, b"b": os.urandom(3 << 20), b"c": b""}
+    reader, entries = _layer(tmp_path, contents, compression)
+    for path, content in contents.items():
+        pieces = list(reader.pieces(entries[path]))
+        assert b"".join(pieces) == content
+        assert all(len(piece) <= 1 << 20 for piece in pieces)
+    assert sorted(os.listdir(tmp_path)) == ["blob", "index"]
+
+
+def test_damage_to_pieces_is_told_at_their_end(tmp_path: Path) -> None:
+    """A file that is not what the index says ends in an error, and so does a layer that ends too early."""
+    reader, entries = _layer(tmp_path, {b"a": b"content"}, "none")
+    for entry in (entries[b"a"]._replace(digest="0" * 64), entries[b"a"]._replace(size=1 << 30)):
+        with pytest.raises(ImageError, match="damaged"):
+            list(reader.pieces(entry))
+    with pytest.raises(StoreError, match="cannot read layer"):
+        list(LayerReader(tmp_path / "none", media_type_of("none")).pieces(entries[b"a"]))

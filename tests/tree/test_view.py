@@ -272,3 +272,22 @@ def test_large_images_merge_quickly() -> None:
     view = View.of([entries, [_gone(b"d7")]])
     assert time.process_time() - before < 2
     assert len(view) == 1 + 99 + 99_000
+
+
+def test_what_a_name_leads_to() -> None:
+    """A name is followed as a process inside would: through links, `..` and `.`, never out of the root."""
+    view = View.of([[_dir(b"usr"), _dir(b"usr/lib"), _file(b"usr/lib/f"), _link(b"lib", b"/usr/lib"), _dir(b"d")]])
+    for path in (b"lib/f", b"/lib/./f", b"d/../lib/../lib/f", b"../../usr/lib/f"):
+        located = view.find(path)
+        assert located is not None and located.entry.path == b"usr/lib/f"
+    last = view.find(b"lib", follow_last=False)
+    assert last is not None and last.entry.kind is Kind.SYMLINK
+
+
+def test_a_name_that_leads_nowhere() -> None:
+    """What is missing, broken or below a file is nothing, also where `..` follows; a loop of links is an error."""
+    view = View.of([[_file(b"f"), _link(b"broken", b"x"), _link(b"loop", b"loop")]])
+    for path in (b"x", b"x/../f", b"f/x", b"f/..", b"broken", b"broken/.."):
+        assert view.find(path) is None
+    with pytest.raises(ContextError, match="too many"):
+        view.find(b"loop")
