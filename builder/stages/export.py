@@ -13,9 +13,9 @@ from builder.oci.config import write_config
 from builder.oci.manifest import write_manifest
 from builder.stages.commit import now_s
 from builder.stages.hands import Hands
-from builder.stages.outputs import Built, annotated
 from builder.stages.perform import Outcome, history_of
 from builder.stages.recompress import recompressed_layers
+from builder.stages.variant import Built, annotated
 from builder.values.event import ImageReady
 from builder.values.image import MEDIA_CONFIG, MEDIA_MANIFEST, Descriptor, History, Image, ImageConfig, Layer
 from builder.values.key import key_of

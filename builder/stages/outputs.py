@@ -1,7 +1,7 @@
 """Outputs: the image that a build made goes where it was asked for, each kind by one small function.
 
-An output may want the image a little different (another compression, annotations, Docker's media types): that variant
-is made in the store first, where blobs and documents are shared by all outputs that want the same.
+Where an output wants the image a little different, `variant` makes it so in the store first; blobs and documents are
+then shared by all outputs that want the same.
 """
 
 from __future__ import annotations
@@ -13,36 +13,26 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, assert_never
 
-from builder.errors import StoreError
+from builder.errors import ImageError, StoreError
 from builder.stages.hands import Hands
-from builder.stages.recompress import recompressed, with_layers
-from builder.values.event import Exported, Note
+from builder.stages.variant import Built, variant
+from builder.values.access import Access
+from builder.values.event import PUSHED, Exported, Note
 from builder.values.image import Image
 from builder.values.output import (
-    Annotation,
     Destination,
     DockerOutput,
-    ImageOptions,
     ImageOutput,
     LocalOutput,
-    MediaTypes,
     OciArchiveOutput,
     OciOutput,
     Output,
-    Place,
+    PushBy,
     PushOutput,
     Stream,
     TarOutput,
 )
 from builder.values.reference import Reference
-
-
-@dataclass(frozen=True, slots=True)
-class Built:
-    """The image of a build as it is in the store; the lowest `kept` of its layers are the base's."""
-
-    image: Image
-    kept: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,43 +142,36 @@ def _image(output: ImageOutput, built: Built, hands: Hands) -> Image:
 
 
 def _pushed(output: PushOutput, built: Built, hands: Hands) -> Image:
-    raise NotImplementedError
+    """The image is named in the store first: what fails afterwards can be tried again without a build."""
+    from builder.stages.pushing import push_from_store
+
+    image, names = variant(built, output.options, hands), _names(output.names, hands)
+    if output.by is PushBy.TAG:
+        _name(image, names, hands)
+        targets = names
+    else:
+        targets = tuple(dict.fromkeys(replace(name, tag=None, digest=image.manifest.digest) for name in names))
+    access = _believing(targets, hands.request.access) if output.insecure else hands.request.access
+    try:
+        push_from_store(image.manifest, targets, hands.store, access, hands.emit)
+    except ImageError as error:
+        raise _not_pushed(error, image, names if output.by is PushBy.TAG else hands.request.tags) from error
+    for name in targets:
+        hands.emit(Exported(PUSHED, replace(name, digest=None).familiar, image.manifest.digest))
+    return image
 
 
-def variant(built: Built, options: ImageOptions, hands: Hands) -> Image:
-    """The image as an output wants it, all of it in the store; the built one where nothing is asked for."""
-    image = built.image
-    request = hands.request
-    if options.compression is not None or options.level is not None or options.force:
-        compression = options.compression or request.compression
-        level = options.level if options.level is not None or options.compression else request.compression_level
-        image = recompressed(image, compression, level, hands.store, 0 if options.force else built.kept)
-    image = annotated(image, options.annotations, hands)
-    return _in_docker_words(image, hands) if options.media_types is MediaTypes.DOCKER else image
+def _believing(names: tuple[Reference, ...], access: Access) -> Access:
+    """The access when the registries of these names need not show who they are."""
+    hosts = dict.fromkeys((*access.trust.insecure, *(name.registry for name in names)))
+    return replace(access, trust=replace(access.trust, insecure=tuple(hosts)))
 
 
-def annotated(image: Image, annotations: tuple[Annotation, ...], hands: Hands) -> Image:
-    """The image with these annotations too, under a new manifest where that holds any of them."""
-    platform = image.config.platform
-    meant = [each for each in annotations if each.platform is None or each.platform == platform]
-    inside = dict(image.annotations) | {each.key: each.value for each in meant if each.place is Place.MANIFEST}
-    beside = dict(image.manifest.annotations) | {
-        each.key: each.value for each in meant if each.place is Place.DESCRIPTOR
-    }
-    if inside != dict(image.annotations):
-        image = with_layers(replace(image, annotations=tuple(sorted(inside.items()))), image.layers, hands.store)
-    return replace(image, manifest=replace(image.manifest, annotations=tuple(sorted(beside.items()))))
-
-
-def _in_docker_words(image: Image, hands: Hands) -> Image:
-    from builder.oci.convert import as_docker
-
-    converted = as_docker(image)
-    for _, data in converted.documents:
-        hands.store.blobs.put(data)
-    if converted.dropped:
-        hands.emit(Note(f"Docker's manifest has no place for annotations: {', '.join(converted.dropped)} are left out"))
-    return converted.image
+def _not_pushed(error: ImageError, image: Image, names: tuple[Reference, ...]) -> ImageError:
+    """The same error, and where the image is all the same."""
+    known = names[0].familiar if names else str(image.manifest.digest)
+    there = f"the image is built and in the store: pybuild push {known}"
+    return ImageError(error.message, span=error.span, hint=f"{error.hint}; {there}" if error.hint else there)
 
 
 def _names(more: tuple[Reference, ...], hands: Hands) -> tuple[Reference, ...]:
