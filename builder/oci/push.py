@@ -80,6 +80,7 @@ def push_image(
 ) -> Pushed:
     """Push an image under all `names`, which may be of several repositories and registries.
 
+    A name has a tag; one without, whose digest is the image's own, pushes it without a tag.
     `blob_path` gives the file of a blob; it is called from several threads, for the manifest and for each blob that
     must really be sent (it may have to fetch it first). Raises ImageError, and whatever `blob_path` raises.
     """
@@ -94,7 +95,7 @@ def push_listing(
 ) -> Pushed:
     """Push an index with all that it leads to, in the same way; what it points at is only to be had by its digest."""
     watch = watch or Watch()
-    places = _by_repository(names)
+    places = _by_repository(names, listing.root.digest)
     outcomes: list[tuple[Descriptor, Outcome]] = []
     for number, (place, tags) in enumerate(places):
         # What one repository of a registry has got, the next one can mount from it.
@@ -169,17 +170,17 @@ class Repository:
         return ImageError(what, hint="see the registry's log")
 
 
-def _by_repository(names: Iterable[Reference]) -> list[tuple[Reference, tuple[str, ...]]]:
-    """The names as repositories with their tags, in their order. Raises ImageError for what no push can write."""
+def _by_repository(names: Iterable[Reference], digest: Digest) -> list[tuple[Reference, tuple[str, ...]]]:
+    """The names as repositories with their tags (or `digest`), in their order. Raises ImageError for other digests."""
     places: dict[tuple[str, str], list[Reference]] = {}
     for name in names:
-        if name.digest is not None or name.tag is None:
+        if name.digest is not None and (name.digest != digest or name.tag is not None):
             raise ImageError(
                 f"{name.familiar}: a digest cannot be chosen, so nothing can be pushed to it",
                 hint=f"push to a tag, such as {replace(name, digest=None, tag=name.tag or 'latest').familiar}",
             )
         places.setdefault((name.registry, name.repository), []).append(name)
-    return [(group[0], tuple(dict.fromkeys(name.tag or "" for name in group))) for group in places.values()]
+    return [(group[0], tuple(dict.fromkeys(name.tag or str(digest) for name in group))) for group in places.values()]
 
 
 def _believing(place: Reference, access: Access) -> Access:

@@ -1,0 +1,114 @@
+"""Pushing: images of the store into registries.
+
+What the store remembers of pulls says where else a layer is: in the same registry it is mounted from there, and one
+that the store has no longer is fetched from there. So an image is pushed whole, whatever of it is here.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+
+from builder.errors import ImageError, PybuildError, StoreError
+from builder.oci.lanes import go_on
+from builder.oci.listing import Listing, listing_of
+from builder.oci.manifest import MAX_DOCUMENT_BYTES, read_manifest
+from builder.oci.open import open_source
+from builder.oci.push import Pushed, Watch, push_listing
+from builder.stages.arrivals import Arrivals, called
+from builder.store.store import Store
+from builder.values.access import Access
+from builder.values.digest import Digest
+from builder.values.event import Emit, Transfer
+from builder.values.image import Descriptor
+from builder.values.reference import Reference
+
+_REPORT_S = 0.1  # a transfer is told of this often; what shows it decides how much of that people see
+
+
+def push_from_store(
+    manifest: Descriptor, names: Sequence[Reference], store: Store, access: Access, emit: Emit
+) -> Pushed:
+    """Push what a manifest or index of the store leads to under all `names`, of any registries. Raises ImageError,
+    StoreError.
+    """
+    listing = listing_of(
+        str(manifest.digest), manifest, lambda point: store.blobs.read(point.digest, MAX_DOCUMENT_BYTES)
+    )
+    origins = Origins(store)
+    stock = _Stock(listing, origins, store, access, emit)
+    return push_listing(listing, stock.path, names, access, Watch(progress_of(emit), origins.of))
+
+
+class Origins:
+    """In which repositories the blobs of pulled images are, as far as the store remembers. From several threads."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def of(self, blob: Descriptor) -> tuple[Reference, ...]:
+        """The names of images that have the blob."""
+        return tuple(self._found.get(blob.digest, ()))
+
+    @cached_property
+    def _found(self) -> dict[Digest, list[Reference]]:
+        found: defaultdict[Digest, list[Reference]] = defaultdict(list)
+        for name, _, manifest in self._store.pulled.all():
+            for digest in self._blobs_of(manifest):
+                found[digest].append(name)
+        return dict(found)
+
+    def _blobs_of(self, manifest: Descriptor) -> tuple[Digest, ...]:
+        try:
+            data = self._store.blobs.read(manifest.digest, MAX_DOCUMENT_BYTES)
+            read = read_manifest(data, manifest.media_type)
+        except PybuildError:
+            return ()  # only a help: what is damaged or gone helps nobody
+        return tuple(point.digest for point in (read.config, *read.layers))
+
+
+class _Stock:
+    """The files of what is pushed."""
+
+    def __init__(self, listing: Listing, origins: Origins, store: Store, access: Access, emit: Emit) -> None:
+        self._blobs = {blob.digest: blob for blob in listing.everything}
+        self._origins = origins
+        self._store = store
+        self._access = access
+        self._arrivals = Arrivals(store, emit)
+
+    def path(self, digest: Digest) -> Path:
+        """The file of a blob, fetched into the store now if it is not there. Raises ImageError, StoreError."""
+        blob = self._blobs[digest]
+        if not self._arrivals.is_here(blob):
+            self._fetch(blob)
+        return self._store.blobs.path(digest)
+
+    def _fetch(self, blob: Descriptor) -> None:
+        failure: ImageError | None = None
+        for name in self._origins.of(blob):
+            source = open_source(str(name), self._store.blobs.temporary, access=self._access)
+            try:
+                return self._arrivals.bring(blob, source, go_on)
+            except ImageError as error:
+                failure = failure or error
+        raise failure or StoreError(
+            f"blob {blob.digest} of the image is missing from the store",
+            hint="build or pull the image again, then push it",
+        )
+
+
+def progress_of(emit: Emit) -> Callable[[Descriptor, int], None]:
+    """Tells of a push as events: now and then, and when a blob is there."""
+    told_s: dict[Digest, float] = {}
+
+    def progress(blob: Descriptor, done: int) -> None:
+        now_s = time.monotonic()
+        if done == blob.size or now_s - told_s.get(blob.digest, 0.0) >= _REPORT_S:
+            told_s[blob.digest] = now_s
+            emit(Transfer("push", called(blob), done, blob.size))
+
+    return progress

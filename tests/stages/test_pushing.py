@@ -1,0 +1,114 @@
+"""Images of the store pushed to a real registry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from builder.errors import ImageError, StoreError
+from builder.oci.push import Amount
+from builder.oci.registry import RegistrySource
+from builder.stages.pushing import Origins, push_from_store
+from builder.store import Store
+from builder.values.access import Access
+from builder.values.event import Event, Transfer
+from builder.values.image import MEDIA_LAYER_GZIP, Image
+from builder.values.reference import Reference
+from tests.oci.images import AMD64, Sample, sample
+from tests.registry import running_registry
+from tests.stages.builds import Bench
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a docker-registry."""
+    with running_registry(tmp_path_factory.mktemp("registry")) as address:
+        yield address
+
+
+@pytest.fixture
+def store(bench: Bench) -> Iterator[Store]:
+    """An open store."""
+    with Store.open(bench.root) as opened:
+        yield opened
+
+
+@pytest.fixture
+def made() -> Sample:
+    """An image of two layers."""
+    return sample(media_types=(MEDIA_LAYER_GZIP, MEDIA_LAYER_GZIP))
+
+
+def named(text: str) -> tuple[Reference, ...]:
+    """One name."""
+    return (Reference.parse(text),)
+
+
+def stored(store: Store, made: Sample) -> Image:
+    """The image with all of its blobs in the store, as if built there."""
+    for data in made.blobs.values():
+        store.blobs.put(data)
+    return made.image
+
+
+def test_an_image_of_the_store_is_pushed(registry: str, store: Store, made: Sample) -> None:
+    """It can be pulled, and each blob's way was told to its end."""
+    events: list[Event] = []
+    image = stored(store, made)
+    pushed = push_from_store(image.manifest, named(f"{registry}/stored:1"), store, Access(), events.append)
+    assert pushed.digest == image.manifest.digest
+    assert pushed.sent.blobs == 3
+    assert RegistrySource(f"{registry}/stored:1").load(AMD64) == image
+    ended = [event for event in events if isinstance(event, Transfer) and event.done == event.total]
+    assert {event.verb for event in ended} == {"push"}
+    assert len(ended) == 3
+
+
+def test_a_base_that_was_pulled_is_mounted(registry: str, store: Store, made: Sample) -> None:
+    """Its layers are neither fetched nor sent, though the store has none of them any more."""
+    image = stored(store, made)
+    push_from_store(image.manifest, named(f"{registry}/mother:1"), store, Access(), lambda _: None)
+    (name,) = named(f"{registry}/mother:1")
+    store.pulled.put(name, AMD64, image.manifest)
+    for layer in image.layers:
+        store.blobs.discard(layer.descriptor.digest)
+    pushed = push_from_store(image.manifest, named(f"{registry}/child:1"), store, Access(), lambda _: None)
+    assert (pushed.sent, pushed.mounted.blobs) == (Amount(), 3)
+    assert not store.blobs.has(image.layers[0].descriptor.digest)
+    assert RegistrySource(f"{registry}/child:1").load(AMD64) == image
+
+
+def test_what_the_store_lacks_is_fetched_from_where_it_came(
+    registry: str, store: Store, made: Sample, tmp_path: Path
+) -> None:
+    """A base pulled from one registry, whose layer was never needed, goes whole to another one."""
+    image = stored(store, made)
+    (name,) = named(f"{registry}/elsewhere:1")
+    push_from_store(image.manifest, (name,), store, Access(), lambda _: None)
+    store.pulled.put(name, AMD64, image.manifest)
+    store.blobs.discard(image.layers[0].descriptor.digest)
+    with running_registry(tmp_path) as other:
+        pushed = push_from_store(image.manifest, named(f"{other}/copy:1"), store, Access(), lambda _: None)
+        assert pushed.sent.blobs == 3
+        assert RegistrySource(f"{other}/copy:1").load(AMD64) == image
+    assert store.blobs.has(image.layers[0].descriptor.digest)
+
+
+def test_a_layer_that_is_nowhere_is_named(registry: str, store: Store, made: Sample) -> None:
+    """No name is set in the registry then."""
+    image = stored(store, made)
+    digest = image.layers[1].descriptor.digest
+    store.blobs.discard(digest)
+    with pytest.raises(StoreError, match=f"^blob {digest} of the image is missing from the store$"):
+        push_from_store(image.manifest, named(f"{registry}/partial:1"), store, Access(), lambda _: None)
+    with pytest.raises(ImageError, match="was not found"):
+        RegistrySource(f"{registry}/partial:1").load(AMD64)
+
+
+def test_damaged_memories_of_pulls_only_help_less(store: Store, made: Sample) -> None:
+    """A remembered image whose manifest is gone has no blobs to mount from."""
+    (name,) = named("registry.test/gone:1")
+    store.pulled.put(name, AMD64, made.image.manifest)
+    assert Origins(store).of(made.image.layers[0].descriptor) == ()
