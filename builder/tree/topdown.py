@@ -58,8 +58,16 @@ class _Rows:
         self._opaque = {entry.path for entry in entries if entry.kind is Kind.OPAQUE}
         directories = {path for path, entry in self.entries.items() if entry.kind is Kind.DIR} | {b""}
         parents = {path.rpartition(b"/")[0] for path in (*self.entries, *self._gone)} | self._opaque
-        if not parents <= directories or b"" in self._gone or len(self.entries) != _count(entries):
+        plain = parents <= directories and b"" not in self._gone and len(self.entries) == _count(entries)
+        if not plain or not all(map(self._is_known, entries)):
             raise Unclear
+
+    def _is_known(self, entry: Entry) -> bool:
+        """Whether a hard link is another name of something in this very layer, as builders write them."""
+        if entry.kind is not Kind.HARDLINK:
+            return True
+        target = self.entries.get(entry.link)
+        return target is not None and target.kind not in (Kind.HARDLINK, Kind.DIR)
 
     def hides(self, path: bytes) -> bool:
         """Whether what lower layers have at this path, which is not here, is not seen."""
@@ -88,12 +96,4 @@ def _above(path: bytes) -> Iterator[bytes]:
 def _located(row: Entry, path: bytes, number: int, entries: dict[bytes, Entry]) -> Located:
     if row.kind is not Kind.HARDLINK:
         return Located(row, number, path)
-    seen = {path}
-    while row.kind is Kind.HARDLINK:
-        first = row.link
-        found = entries.get(first)
-        if found is None or first in seen or found.kind is Kind.DIR:
-            raise Unclear
-        seen.add(first)
-        row = found
-    return Located(row._replace(path=path), number, first)
+    return Located(entries[row.link]._replace(path=path), number, row.link)
