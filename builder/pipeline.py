@@ -26,7 +26,7 @@ from builder.stages.layers import Layers
 from builder.stages.outputs import write_outputs
 from builder.stages.perform import Outcome, perform
 from builder.stages.resolve import resolve, survey
-from builder.stages.tidy import make_room, tidy
+from builder.stages.tidy import keep_limit, make_room, tidy
 from builder.store.store import Store
 from builder.values.event import Emit, Event, Note, Warned
 from builder.values.image import Image
@@ -72,8 +72,9 @@ def _build(request: BuildRequest, store: Store, emit: Emit) -> BuildResult:
         built = assemble(plan.targets[-1], outcomes, plans, hands)
         names = publish(built.image, hands)
         left = write_outputs(built, hands)
-        tidy(store, door)
         contexts.save()
+        keep_limit((built.image, left.named, left.last), hands)
+        tidy(store, door)
     return BuildResult(left.named, names, left.last)
 
 

@@ -1,17 +1,28 @@
 """Tidy: what builds have thrown away is removed once the image is out, if the door is open anyway.
 
 Trees are never deleted on the build path: ext4 is slow for half a minute after a large removal. They wait in the
-store's trash, and much of what is in them belongs to sub-ids, which only the worker can remove.
+store's trash, and much of what is in them belongs to sub-ids, which only the worker can remove. Where the store has a
+limit, this is also the moment at which it is kept.
 """
 
 from __future__ import annotations
 
 import errno
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from builder.errors import PybuildError, StoreError
 from builder.stages.door import Door
 from builder.store.store import Store
 from builder.values.crossing import Removed, RemoveJob
+from builder.values.event import Note
+from builder.values.image import Image
+
+if TYPE_CHECKING:
+    from builder.stages.hands import Hands
+    from builder.store.prune import Freed
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
@@ -26,6 +37,58 @@ def make_room(error: Exception, store: Store, door: Door) -> None:
     would ever fit again. Opens the door if it must; never raises for what cannot be removed."""
     if isinstance(error, StoreError) or (isinstance(error, OSError) and error.errno in _NO_ROOM):
         _empty(store, door)
+
+
+def keep_limit(images: Sequence[Image], hands: Hands) -> None:
+    """Where the store has a limit, bring it back to that: the cache that was not used for longest goes, also what this
+    build has used, but not its images. Tells of a limit that cannot be kept: the build has succeeded all the same."""
+    limit = hands.request.store_limit_bytes
+    if not limit:
+        return
+    from builder.store.policy import Policy
+    from builder.store.prune import prune
+
+    spared = frozenset(image.manifest.digest for image in images)
+    try:
+        freed = prune(hands.store, Policy(keep_bytes=limit, spared=spared))
+        if freed.gone:
+            empty_trash(hands.store, hands.door)
+    except StoreError as error:
+        hands.emit(Note(f"the limit of the store's size was not kept: {error.message}"))
+        return
+    if freed.left_bytes > limit:
+        hands.emit(Note(_over(freed, limit)))
+
+
+def _over(freed: Freed, limit: int) -> str:
+    size = f"the store takes {_mega(freed.left_bytes)}, more than its limit of {_mega(limit)}"
+    if freed.named_bytes > limit:
+        return f"{size}: its images need {_mega(freed.named_bytes)} (pybuild rmi removes one)"
+    return f"{size}: the rest is in use by builds that run now, or part of this image"
+
+
+def _mega(size_bytes: int) -> str:
+    return f"{size_bytes / 1e6:,.0f} MB"
+
+
+def empty_trash(store: Store, door: Door) -> tuple[list[Path], PybuildError | None]:
+    """Remove what is in the trash: by ourselves what we may, the rest by the worker, which is started for nothing else
+    than that. What is still there, and why. Raises StoreError for a trash that cannot be read."""
+    from builder.tree.remove import remove_tree
+
+    for path in store.trash():
+        try:
+            remove_tree(os.fsencode(path))
+        except OSError:
+            continue  # directories of sub-ids
+    left = store.trash()
+    if not left:
+        return [], None
+    try:
+        door.call(RemoveJob(tuple(str(path) for path in left)), Removed)
+    except PybuildError as error:
+        return [path for path in left if os.path.lexists(path)], error
+    return [], None
 
 
 def _empty(store: Store, door: Door) -> int:

@@ -50,7 +50,7 @@ class Images:
         }
         self._change(lambda entries: [*(old for old in entries if _name_of(old) != text), entry])
 
-    def untag(self, name: Reference) -> bool:
+    def untag(self, name: Reference | str) -> bool:
         """Forget a name; False where it was not there. Raises StoreError."""
         text = str(name)
         if not any(image.name == text for image in self.all()):

@@ -16,12 +16,13 @@ import os
 from pathlib import Path
 
 from builder.errors import StoreError
-from builder.store import files
+from builder.store import files, sizes
 from builder.store.session import Session
 from builder.values.digest import ChainId, DiffId
 
 SNAPSHOT_VERSION = 1
-_SETTLED = "settled"
+SETTLED = "settled"
+"""Instead of a boot: the tree is known to be on the disk."""
 _TREE = "fs"
 
 
@@ -32,7 +33,7 @@ class Snapshots:
         self._directory = area / "snapshots"
         self._area = area
         self._session = session
-        self._boot = _boot_id()
+        self._boot = boot_id()
         self._suffix = f"-{ids}" if ids else ""
 
     def within(self, ids: str) -> Snapshots:
@@ -52,7 +53,7 @@ class Snapshots:
         self._session.use(wrapper / "state")
         if not os.path.isdir(wrapper / _TREE):
             return None
-        if self._boot_of(wrapper) not in (self._boot, _SETTLED):
+        if self._boot_of(wrapper) not in (self._boot, SETTLED):
             self._session.to_trash(wrapper)
             return None
         return wrapper / _TREE
@@ -75,7 +76,7 @@ class Snapshots:
                 if name != tree.name:
                     self._session.to_trash(scratch / name)
             os.rename(tree, scratch / _TREE)
-            files.write_file(scratch / "state", _state(self._boot, layer))
+            files.write_file(scratch / "state", self._state(layer))
         return self._publish(scratch, chain)
 
     def _publish(self, scratch: Path, chain: ChainId) -> Path:
@@ -115,6 +116,16 @@ class Snapshots:
                 self._mark_settled(self._directory / name)
         return len(unsettled)
 
+    def _state(self, layer: DiffId | None) -> bytes:
+        """What `prune` and `du` want to know is measured now: later it would take the worker."""
+        document: dict[str, files.JsonValue] = {"version": SNAPSHOT_VERSION, "boot": self._boot}
+        if layer is not None:
+            document["layer"] = str(layer)
+            size = sizes.of_unpacked(self._area / "indexes" / layer.hex)
+            if size.whole:
+                document["size"] = size.size_bytes
+        return files.encode(document)
+
     def _mark_settled(self, wrapper: Path) -> None:
         with self._session.finding():
             try:
@@ -123,7 +134,7 @@ class Snapshots:
             except FileNotFoundError:
                 return  # it went away meanwhile
             temporary = self._session.temporary()
-            files.write_file(temporary, files.encode({**(state or {}), "version": SNAPSHOT_VERSION, "boot": _SETTLED}))
+            files.write_file(temporary, files.encode({**(state or {}), "version": SNAPSHOT_VERSION, "boot": SETTLED}))
             os.utime(temporary, ns=(used_ns, used_ns))  # settling is no use
             os.rename(temporary, wrapper / "state")
 
@@ -146,14 +157,8 @@ class Snapshots:
         return boot if isinstance(boot, str) else ""
 
 
-def _state(boot: str, layer: DiffId | None) -> bytes:
-    document: dict[str, files.JsonValue] = {"version": SNAPSHOT_VERSION, "boot": boot}
-    if layer is not None:
-        document["layer"] = str(layer)
-    return files.encode(document)
-
-
-def _boot_id() -> str:
+def boot_id() -> str:
+    """Which boot of the machine this is."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
     except OSError:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -20,7 +22,7 @@ from builder.store.images import Images
 from builder.store.layers import Layers
 from builder.store.pulled import Pulled
 from builder.store.records import Records
-from builder.store.session import Session, make_private, sweep
+from builder.store.session import Session, gate_path, make_private, move_to_trash, oldest_start_ns, sweep
 from builder.store.snapshots import Snapshots
 from builder.store.variants import Variants
 
@@ -125,6 +127,23 @@ class Store:
         with files.plain_errors("cannot read the store's trash"):
             sweep(self.root / _AREA)
             return sorted(self.trash_directory / name for name in os.listdir(self.trash_directory))
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """While it lasts nobody finds anything in the store or adds to it: keep it short, and find nothing yourself.
+
+        Raises OSError.
+        """
+        with locks.exclusive(gate_path(self.root / _AREA)):
+            yield
+
+    def others_since_ns(self) -> int | None:
+        """When the oldest other session that is alive began (Unix time); None where we are alone. Raises OSError."""
+        return oldest_start_ns(self.root / _AREA, self._session.directory)
+
+    def to_trash(self, path: Path) -> Path:
+        """Move what nobody needs to the trash; where it is now. Raises OSError."""
+        return move_to_trash(self.root / _AREA, path)
 
     def fingerprint_path(self, context: Path) -> Path:
         """Where the remembered digests of a context's files are kept; `context` is an absolute path."""
