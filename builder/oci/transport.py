@@ -75,7 +75,13 @@ def all_time_is_over() -> ImageError:
 
 
 class TransferBroken(Exception):
-    """A connection broke or fell silent in the middle of a body. The cause says how."""
+    """A connection broke or fell silent in the middle of a body. The cause says how; `url` is the server's, which may
+    be another one than was asked first.
+    """
+
+    def __init__(self, url: str = "") -> None:
+        super().__init__()
+        self.url = url
 
 
 class Http:
@@ -126,7 +132,7 @@ class Http:
                     refused_s += self.wait(refused, "")
                     continue
                 if attempt >= self.patience.attempts or not is_passing(cause) or not may_repeat(method, asked.body):
-                    raise unreachable(url, cause) from broken
+                    raise unreachable(broken.url or url, cause) from broken
                 self.wait(attempt, "")
             else:
                 status = response.status_code
@@ -222,7 +228,7 @@ class Http:
         except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema, UnicodeError) as error:
             raise ImageError(f"not a usable URL: {shown(url)}") from error
         except (requests.RequestException, OSError, EOFError) as error:
-            raise TransferBroken from error
+            raise TransferBroken(url) from error
         self._answered.add(server)
         return response
 

@@ -19,6 +19,8 @@ def is_passing(error: BaseException | None) -> bool:
 
 _NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG", "UNEXPECTED_EOF")
 
+_WANTS_CERTIFICATE = ("ALERT_BAD_CERTIFICATE", "CERTIFICATE_REQUIRED", "ALERT_UNKNOWN_CA")
+
 
 def means_tls(error: BaseException | None) -> bool | None:
     """Whether a failed handshake was one with a server that speaks TLS; None where that server did not say anything."""
@@ -63,11 +65,19 @@ def _tls(host: str, scheme: str, causes: tuple[BaseException, ...]) -> tuple[str
     if scheme == "https" and ("WRONG_VERSION_NUMBER" in text or "RECORD_LAYER_FAILURE" in text):
         return (
             f"{host} does not speak https",
-            "plain http is only spoken to registries on loopback (localhost, 127.0.0.1)",
+            f"plain http is only spoken on loopback, and where it is asked for: --insecure-registry {host}",
+        )
+    if any(sign in text for sign in _WANTS_CERTIFICATE):
+        return (
+            f"{host} wants a client certificate that it knows",
+            f"put NAME.cert and NAME.key into a folder for --cert-dir, or into certs.d/{host}",
         )
     verify = next((cause for cause in causes if isinstance(cause, ssl.SSLCertVerificationError)), None)
     if verify is not None:
-        return f"the certificate of {host} is not trusted: {verify.verify_message}", "install its CA on this machine"
+        return (
+            f"the certificate of {host} is not trusted: {verify.verify_message}",
+            f"name its CA with --cert-dir, in certs.d/{host}, or install it on this machine",
+        )
     return f"no secure connection to {host}: {_last(causes)}", "check the server's TLS set-up"
 
 

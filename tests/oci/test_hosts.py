@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from builder.oci.hosts import is_loopback, may_give_token, may_lead_to, origin, proxies_for, registry_url
+from builder.oci.hosts import (
+    is_loopback,
+    may_be_plain,
+    may_give_token,
+    may_lead_to,
+    may_see_login,
+    origin,
+    proxies_for,
+    registry_url,
+)
 
 
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST", "127.0.0.1", "127.9.9.9", "[::1]", "::1"])
@@ -66,6 +75,47 @@ def test_where_a_redirect_may_lead(source: str, target: str, allowed: bool) -> N
 def test_which_token_service_is_trusted(registry: str, realm: str, allowed: bool) -> None:
     """https, or the registry itself, or loopback where the registry is on loopback."""
     assert may_give_token(registry, realm) is allowed
+
+
+@pytest.mark.parametrize(
+    ("registry", "realm", "insecure", "allowed"),
+    [
+        ("https://a", "https://auth.a/token", (), True),
+        ("https://a", "https://a/token", (), True),
+        ("https://a", "https://auth.a/token", ("a",), False),  # nobody checked a's certificate
+        ("https://a", "https://a/token", ("a",), True),
+        ("https://a", "https://auth.a/token", ("a", "auth.a"), True),
+        ("https://a", "http://auth.a:8080/token", ("auth.a:8080",), True),
+        ("http://a:5000", "http://a:5000/token", ("a:5000",), True),
+        ("http://a:5000", "http://a:5001/token", ("a:5000",), False),
+        ("http://a:5000", "https://auth.a/token", ("a:5000",), False),
+        ("http://a:5000", "http://a:5000/token", (), False),
+        ("http://127.0.0.1:5000", "http://127.0.0.1:5001/token", (), True),
+        ("http://127.0.0.1:5000", "http://localhost:5001/token", (), True),
+        ("http://127.0.0.1:5000", "https://auth.a/token", (), False),
+    ],
+)
+def test_which_token_service_sees_a_login(registry: str, realm: str, insecure: tuple[str, ...], allowed: bool) -> None:
+    """Who is named under a checked certificate, the registry itself, loopback's own, and who somebody named."""
+    assert may_see_login(registry, realm, insecure) is allowed
+
+
+@pytest.mark.parametrize(
+    ("url", "insecure", "allowed"),
+    [
+        ("http://localhost:5000", (), True),
+        ("http://a:5000", (), False),
+        ("http://a:5000", ("a:5000",), True),
+        ("http://a:5000", ("a",), False),
+        ("https://a", ("a",), True),
+        ("https://a", ("a:443",), True),
+        ("https://[fe80::1]:5000", ("[fe80::1]:5000",), True),
+        ("https://a.b", ("b",), False),
+    ],
+)
+def test_where_plain_http_may_be_spoken(url: str, insecure: tuple[str, ...], allowed: bool) -> None:
+    """On loopback, and to exactly the host and port that somebody named."""
+    assert may_be_plain(origin(url), insecure) is allowed
 
 
 @pytest.mark.parametrize("url", ["ftp://a/x", "https://", "nonsense", "file:///etc/passwd", "http://a:port/"])

@@ -8,7 +8,7 @@ import ssl
 
 import pytest
 
-from builder.oci.unreachable import is_passing, unreachable
+from builder.oci.unreachable import is_passing, is_refused, means_tls, unreachable
 
 
 def chained(outer: BaseException, inner: BaseException) -> BaseException:
@@ -27,7 +27,8 @@ CERTIFICATE.verify_message = "self-signed certificate"
         (socket.gaierror(-2, "Name or service not known"), "host reg:5000 was not found", "spelling"),
         (ConnectionRefusedError(111, "refused"), "reg:5000 refuses the connection", "is the server running?"),
         (TimeoutError("timed out"), "reg:5000 does not answer in time", "is the server running?"),
-        (ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER] wrong"), "reg:5000 does not speak https", "loopback"),
+        (ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER] wrong"), "reg:5000 does not speak https", "--insecure-registry"),
+        (ssl.SSLError(1, "[SSL: TLSV13_ALERT_CERTIFICATE_REQUIRED] x"), "wants a client certificate", "--cert-dir"),
         (CERTIFICATE, "certificate of reg:5000 is not trusted: self-signed certificate", "CA"),
         (ssl.SSLError(1, "handshake\nfailure"), "no secure connection to reg:5000: .*handshake failure", "TLS"),
         (ConnectionResetError(104, "reset by peer"), "the connection to reg:5000 broke: .*reset by peer", "again"),
@@ -51,3 +52,26 @@ def test_only_what_may_pass_is_tried_again() -> None:
     assert not is_passing(chained(OSError(), socket.gaierror()))
     assert not is_passing(chained(OSError(), ConnectionRefusedError()))
     assert not is_passing(chained(OSError(), CERTIFICATE))
+
+
+@pytest.mark.parametrize(
+    ("error", "answer"),
+    [
+        (CERTIFICATE, True),
+        (ssl.SSLError(1, "[SSL: TLSV13_ALERT_CERTIFICATE_REQUIRED] x"), True),
+        (ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER] wrong"), False),
+        (ssl.SSLEOFError(8, "EOF occurred in violation of protocol"), False),
+        (ConnectionResetError(104, "reset"), False),
+        (ConnectionRefusedError(111, "refused"), None),
+        (socket.gaierror(-2, "unknown"), None),
+    ],
+)
+def test_a_failed_handshake_tells_who_is_there(error: BaseException, answer: bool | None) -> None:
+    """Who refuses our certificate, or shows a bad one, speaks TLS; who answers in another language does not."""
+    assert means_tls(chained(RuntimeError("outer"), error)) is answer
+
+
+def test_a_refused_connection_is_known_as_such() -> None:
+    """However deep it is hidden."""
+    assert is_refused(chained(OSError(), ConnectionRefusedError()))
+    assert not is_refused(chained(OSError(), ConnectionResetError()))
