@@ -127,7 +127,7 @@ class Http:
                 response = self._follow(asked)
             except TransferBroken as broken:
                 cause = broken.__cause__
-                if self._restarts(url, cause) and refused_s < self.patience.restart_s:
+                if self._restarts(broken.url, cause) and refused_s < self.patience.restart_s:
                     refused += 1
                     refused_s += self.wait(refused, "")
                     continue
@@ -171,7 +171,7 @@ class Http:
 
     def _restarts(self, url: str, cause: BaseException | None) -> bool:
         """Whether a connection was refused by somebody who has answered before."""
-        return is_refused(cause) and origin(url) in self._answered
+        return is_refused(cause) and bool(url) and origin(url) in self._answered
 
     def _is_retried(self, status: int, asked: _Asked) -> bool:
         # 429 says that nothing was done.

@@ -197,12 +197,13 @@ def running_rogue(port: int = 0, tls: ssl.SSLContext | None = None) -> Iterator[
     class Server(ThreadingHTTPServer):
         def finish_request(self, request: Any, client_address: Any) -> None:
             # Here and not in accept: a handshake that hangs or fails is then one thread's affair.
-            if tls is not None:
-                try:
-                    request = tls.wrap_socket(request, server_side=True)
-                except (OSError, ssl.SSLError):
-                    return
-            super().finish_request(request, client_address)
+            if tls is None:
+                return super().finish_request(request, client_address)
+            try:
+                with tls.wrap_socket(request, server_side=True) as wrapped:
+                    super().finish_request(wrapped, client_address)
+            except OSError:
+                return None
 
         def handle_error(self, request: object, client_address: object) -> None:
             """Clients that go in the middle are what these tests are about."""

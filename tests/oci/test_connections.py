@@ -1,0 +1,123 @@
+"""The connections behind Http: proxies, and a TLS context for each server."""
+
+from __future__ import annotations
+
+import socket
+import socketserver
+import ssl
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from builder.errors import ImageError
+from builder.oci.connections import Session
+from builder.oci.hosts import Origin, origin
+from builder.oci.transport import Http
+from builder.values.access import Access, Trust
+from tests.certificates import Authority
+from tests.oci.rogue import QUICK, body, running_rogue
+
+
+@contextmanager
+def running_proxy(target: str) -> Iterator[tuple[str, list[str]]]:
+    """A proxy for https (CONNECT) that leads every host to `target`; gives its URL and what it was asked."""
+    heads: list[str] = []
+
+    class Handler(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            head = b""
+            while not head.endswith(b"\r\n\r\n"):
+                line = self.rfile.readline()
+                if not line:
+                    return
+                head += line
+            heads.append(head.decode())
+            host, _, port = target.partition(":")
+            with socket.create_connection((host, int(port))) as upstream:
+                self.wfile.write(b"HTTP/1.1 200 OK\r\n\r\n")
+                back = threading.Thread(target=_pump, args=(upstream, self.connection), daemon=True)
+                back.start()
+                _pump(self.connection, upstream)
+                back.join(5)
+
+    class Server(socketserver.ThreadingTCPServer):
+        daemon_threads = True
+        block_on_close = False
+
+    with Server(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}", heads
+        server.shutdown()
+
+
+def _pump(source: socket.socket, sink: socket.socket) -> None:
+    try:
+        while data := source.recv(65536):
+            sink.sendall(data)
+        sink.shutdown(socket.SHUT_WR)
+    except OSError:
+        pass
+
+
+def test_https_goes_through_a_proxy_with_the_registrys_own_trust(authority: Authority, tmp_path: Path) -> None:
+    """The proxy sees a host's name and nothing else; whom we believe behind it is the registry's affair."""
+    folder = authority.trusted_in(tmp_path)
+    with running_rogue(tls=authority.server_context()) as server, running_proxy(server.address) as (proxy, heads):
+        server.routes["/x"] = body(b"well")
+        port = server.address.rpartition(":")[2]
+        url = f"https://reg.invalid:{port}/x"
+        access = Access(proxies={"HTTPS_PROXY": proxy}, trust=Trust(cert_dir=folder))
+        # The certificate is for 127.0.0.1, so the name does not fit, and that is noticed behind the proxy too.
+        with pytest.raises(ImageError, match="is not trusted: Hostname mismatch"):
+            Http(access, QUICK, origin(url)).get(url, {}, {"Authorization": "Bearer x"})
+        named = Access(proxies=access.proxies, trust=Trust(insecure=(f"reg.invalid:{port}",)))
+        with Http(named, QUICK, origin(url)).get(url, {}, {"Authorization": "Bearer x"}) as response:
+            assert response.content == b"well"
+        assert server.requests == [("/x", "Bearer x")]
+        assert all(head.startswith(f"CONNECT reg.invalid:{port} HTTP/1") for head in heads)
+        assert not any("Bearer" in head for head in heads)
+
+
+def test_what_no_proxy_names_is_reached_directly(authority: Authority) -> None:
+    """And so is loopback, always."""
+    with running_rogue(tls=authority.server_context()) as server, running_proxy("127.0.0.1:1") as (proxy, heads):
+        server.routes["/x"] = body(b"well")
+        access = Access(proxies={"https_proxy": proxy}, trust=Trust(roots_file=authority.certificate))
+        Http(access, QUICK).get(f"{server.url}/x", {}, {}).close()
+        assert heads == []
+
+
+def test_each_server_has_its_own_context(authority: Authority) -> None:
+    """What is believed of one is not believed of the next, in one session."""
+    asked: list[Origin] = []
+    believing = ssl.create_default_context(cafile=str(authority.certificate))
+
+    with running_rogue(tls=authority.server_context()) as one, running_rogue(tls=authority.server_context()) as two:
+        one.routes["/x"] = two.routes["/x"] = body(b"")
+
+        def context_of(server: Origin) -> ssl.SSLContext:
+            asked.append(server)
+            return believing if server == origin(one.url) else ssl.create_default_context()
+
+        session = Session(context_of)
+        assert session.get(f"{one.url}/x").status_code == 200
+        with pytest.raises(OSError, match="certificate"):
+            session.get(f"{two.url}/x")
+        session.close()
+    assert set(asked) == {origin(one.url), origin(two.url)}
+
+
+def test_an_insecure_registry_gives_no_warnings(authority: Authority) -> None:
+    """It was named by the user, who knows; urllib3 would write to standard error."""
+    with running_rogue(tls=authority.server_context()) as server, warnings.catch_warnings():
+        server.routes["/x"] = body(b"")
+        warnings.simplefilter("default")
+        warnings.simplefilter("error", ResourceWarning)
+        http = Http(Access(trust=Trust(insecure=(server.address,))), QUICK)
+        with warnings.catch_warnings(record=True) as seen:
+            http.get(f"{server.url}/x", {}, {}).close()
+        assert [str(warning.message) for warning in seen if "verif" in str(warning.message)] == []
