@@ -14,6 +14,7 @@ from builder.commands.caller import Caller
 from builder.commands.connection import Connection, access_of
 from builder.commands.options import BuildOptions
 from builder.commands.outputs import outputs_of, require_levels
+from builder.commands.settings import settings_of
 from builder.errors import BuildfileError, ContextError, UsageError
 from builder.source import SourceText
 from builder.values.elsewhere import Elsewhere, StreamContext, UrlContext, source_of
@@ -33,6 +34,7 @@ def request_of(options: BuildOptions, caller: Caller) -> BuildRequest:
     build_args = arguments.read_build_args(options.build_arg, environment)
     given = {name for name, _ in build_args}
     elsewhere = _elsewhere(options, caller)
+    settings = settings_of(caller)
     request = BuildRequest(
         context=_context(options.context) if elsewhere is None else Path(options.context or ""),
         elsewhere=elsewhere,
@@ -43,7 +45,7 @@ def request_of(options: BuildOptions, caller: Caller) -> BuildRequest:
         labels=arguments.read_pairs("--label", options.label),
         target=_target(options.target),
         platform=arguments.read_platform(options.platform),
-        network=arguments.read_network(options.network),
+        network=settings.network.value if options.network is None else arguments.read_network(options.network),
         no_cache=options.no_cache,
         pull=options.pull,
         outputs=outputs_of(options, caller),
@@ -56,6 +58,9 @@ def request_of(options: BuildOptions, caller: Caller) -> BuildRequest:
         memory_bytes=arguments.read_memory(options.memory),
         proxies=tuple(pair for pair in arguments.proxies_of(environment) if pair[0] not in given),
         access=access_of(_connection(options), caller),
+        compression=settings.compression.value,
+        compression_level=settings.compression_level.value,
+        store_limit_bytes=settings.limit_bytes.value,
     )
     require_levels(request.outputs, request.compression)
     return request

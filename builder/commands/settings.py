@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from builder.commands.caller import Caller
 from builder.errors import UsageError
+from builder.values.compression import LEVELS
 from builder.values.settings import Setting, Settings
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def settings_of(caller: Caller, system: Path = SYSTEM) -> Settings:
         if text is not None:
             # A test holds the readers of the keys and the types of the fields together.
             settings = replace(settings, **_fields(path, text, caller.home))  # type: ignore[arg-type]
+    _check_level(settings)
     return _with_environment(settings, caller)
 
 
@@ -63,6 +65,17 @@ def rules_of(settings: Settings, caller: Caller, system: Path = SYSTEM) -> Confi
         named=caller.directory / named if named else None,
     )
     return ConfiguredRules(files, settings.search.value, settings.mirrors.value, settings.mirrors.origin)
+
+
+def _check_level(settings: Settings) -> None:
+    """The level and the compression may come from two files: they are held together when both are known."""
+    level, compression = settings.compression_level, settings.compression
+    if level.value is not None and level.value not in LEVELS[compression.value]:
+        levels = LEVELS[compression.value]
+        raise UsageError(
+            f"{level.origin}: {compression.value} has no level {level.value}",
+            hint=f"it has {levels.start} to {levels.stop - 1}" if levels else "leave out the level, or the compression",
+        )
 
 
 def _with_environment(settings: Settings, caller: Caller) -> Settings:

@@ -59,7 +59,7 @@ def _shown(word: Word) -> str:
     return f"[{text}]" if word.optional else text
 
 
-ROOT = Option(("--root",), Group.OTHER, "the store (else $PYBUILD_ROOT, else XDG data)", "DIR")
+ROOT = Option(("--root",), Group.OTHER, "the store (else $PYBUILD_ROOT, else the settings)", "DIR")
 FORMAT = Option(("--format",), Group.OTHER, "table for people (default), json for programs", "FORM")
 
 PLATFORM = Option(("--platform",), Group.OTHER, "which of several (default: this machine's)", "OS/ARCH")
@@ -284,6 +284,17 @@ COMMANDS: tuple[Command, ...] = (
         "logout",
         (Word("HOST", optional=True),),
         (Option(("-a", "--all"), Group.CONNECTION, "all logins of the file"), AUTHFILE),
+    ),
+    Command(
+        "config",
+        "print the settings in force, and from where",
+        "Print every setting in force, its value, and who says so: a line of a file, a variable, the command line, or "
+        "the default. The configuration file is $PYBUILD_CONFIG; where that is not set, /etc/pybuild/config.toml, and "
+        "over it, key by key, pybuild/config.toml in $XDG_CONFIG_HOME (~/.config). It is TOML; docs/configuration.md "
+        "has all keys.",
+        "config",
+        (),
+        (FORMAT, ROOT),
     ),
     Command(
         "unshare",

@@ -14,6 +14,7 @@ from builder.commands.request import STDIN_LIMIT_BYTES, request_of
 from builder.errors import BuildfileError, ContextError, PybuildError, UsageError
 from builder.source import SourceText
 from builder.values.access import Access
+from builder.values.compression import Compression
 from builder.values.crossing import NetworkMode
 from builder.values.elsewhere import Elsewhere, StreamContext, UrlContext
 from builder.values.output import OciOutput
@@ -183,3 +184,15 @@ def test_a_tar_does_not_go_to_a_terminal(tmp_path: Path) -> None:
         who = Caller(base.environment, base.directory, base.home, base.stdin, stream, base.stderr)
         with pytest.raises(UsageError, match="is a terminal"):
             request_of(BuildOptions(context=str(tmp_path), output=("type=oci,dest=-",)), who)
+
+
+def test_settings_are_the_defaults_of_a_build(tmp_path: Path) -> None:
+    """What the configuration file says counts where the command line says nothing."""
+    (tmp_path / "config.toml").write_text(
+        '[store]\nlimit = "1MB"\n[build]\nnetwork = "none"\ncompression = "zstd"\ncompression-level = 19\n'
+    )
+    who = caller(tmp_path, {"PYBUILD_CONFIG": "config.toml"})
+    request = request_of(BuildOptions(context=str(tmp_path)), who)
+    assert (request.network, request.store_limit_bytes) == (NetworkMode.NONE, 1 << 20)
+    assert (request.compression, request.compression_level) == (Compression.ZSTD, 19)
+    assert request_of(BuildOptions(context=str(tmp_path), network="default"), who).network is NetworkMode.DEFAULT

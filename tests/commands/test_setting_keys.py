@@ -43,20 +43,20 @@ def test_values(title: str, value: object, expected: object) -> None:
     assert read(title, value) == expected
 
 
-@pytest.mark.parametrize(
-    ("title", "value"),
-    [
-        *(("store.path", value) for value in (1, "", ["a"], "a\0b", "a\nb")),
-        *(("store.limit", value) for value in ("much", -1, True, 1.5, "9999999999999999999GB", {})),
-        *(("build.network", value) for value in ("bridge", 1, "")),
-        *(("build.compression", value) for value in ("xz", False)),
-        *(("build.compression-level", value) for value in ("3", -1, 99, True, 1.0)),
-        *(("registries.insecure", value) for value in ("a.io", [1], ["http://a.io"], [""], ["a b"])),
-        *(("registries.mirrors", value) for value in ([], {"a.io": "b.io"}, {"a.io": ["https://b.io"]}, {"": ["b"]})),
-        *(("registries.cert-folders", value) for value in ("certs", [1])),
-        *(("registries.timeout", value) for value in ("soon", -1, float("inf"), float("nan"), True, "10")),
-    ],
-)
+BAD: dict[str, tuple[object, ...]] = {
+    "store.path": (1, "", ["a"], "a\0b", "a\nb"),
+    "store.limit": ("much", -1, True, 1.5, "9999999999999999999GB", {}),
+    "build.network": ("bridge", 1, ""),
+    "build.compression": ("xz", False),
+    "build.compression-level": ("3", -1, 99, True, 1.0),
+    "registries.insecure": ("a.io", [1], ["http://a.io"], [""], ["a b"]),
+    "registries.mirrors": ([], {"a.io": "b.io"}, {"a.io": ["https://b.io"]}, {"": ["b"]}),
+    "registries.cert-folders": ("certs", [1]),
+    "registries.timeout": ("soon", -1, float("inf"), float("nan"), True, "10"),
+}
+
+
+@pytest.mark.parametrize(("title", "value"), [(title, value) for title, values in BAD.items() for value in values])
 def test_values_that_are_none(title: str, value: object) -> None:
     """A ValueError with one line, which the caller puts behind the file and the line."""
     with pytest.raises(ValueError, match=r"\S") as caught:

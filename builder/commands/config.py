@@ -1,0 +1,102 @@
+"""`pybuild config`: every setting in force, and who says so."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from builder.commands.caller import Caller, default_root, read_format
+from builder.commands.line import Line
+from builder.commands.setting_keys import KEYS
+from builder.commands.settings import config_files, settings_of
+from builder.errors import UsageError
+from builder.report.tables import columns
+from builder.report.text import printable
+from builder.values.settings import Setting, Settings
+
+_NOTHING = {
+    "store.limit": "no limit",
+    "build.compression-level": "the compression's own",
+    "registries.search": "docker.io",
+    "registries.authfile": "podman's and docker's",
+    "registries.timeout": "no limit",
+}
+"""What a value that says nothing means; lists say "none"."""
+
+_LEVELS = ("build.compression-level",)
+"""Numbers whose 0 is a number like others."""
+
+Json = str | int | float | None | list[str] | dict[str, list[str]]
+
+
+def run(line: Line, caller: Caller) -> int:
+    """Print the settings. Raises UsageError for a configuration file that cannot be understood."""
+    as_json = read_format(line.text("format"))
+    settings = settings_of(caller)
+    rows = [(key.title, _setting(settings, key.field)) for key in KEYS]
+    rows[0] = (rows[0][0], _root(settings, line.text("root"), caller))
+    caller.say([_json(rows, caller) if as_json else _table(rows)])
+    return 0
+
+
+def _setting(settings: Settings, field: str) -> Setting[object]:
+    setting = getattr(settings, field)
+    assert isinstance(setting, Setting)
+    return setting
+
+
+def _root(settings: Settings, option: str | None, caller: Caller) -> Setting[object]:
+    """Where the store is, which has a default that depends on the caller."""
+    if option:
+        return Setting(caller.directory / option, "--root")
+    if settings.root.value is not None:
+        return Setting(settings.root.value, settings.root.origin)
+    try:
+        return Setting(default_root(caller))
+    except UsageError:
+        return Setting("nowhere: this user has no home directory")
+
+
+def _table(rows: Sequence[tuple[str, Setting[object]]]) -> str:
+    head = ("KEY", "VALUE", "FROM")
+    cells = [(title, printable(_shown(title, each.value)), printable(each.origin)) for title, each in rows]
+    return columns([head, *cells])
+
+
+def _json(rows: Sequence[tuple[str, Setting[object]]], caller: Caller) -> str:
+    settings = {title: {"value": _plain(title, each.value), "from": each.origin} for title, each in rows}
+    files = [str(path) for path in config_files(caller)]
+    return json.dumps({"files": files, "settings": settings}, indent=2)
+
+
+def _shown(title: str, value: object) -> str:
+    """A value for people; sizes and times with units, as they may be written in the file."""
+    plain = _plain(title, value)
+    if plain is None or (plain == 0 and title in _NOTHING and title not in _LEVELS) or plain in ([], {}):
+        return _NOTHING.get(title, "none")
+    if isinstance(plain, dict):
+        return "; ".join(f"{host}: {', '.join(there)}" for host, there in plain.items())
+    if isinstance(plain, list):
+        return ", ".join(plain)
+    if title == "registries.timeout":
+        return f"{plain}s".replace(".0s", "s")
+    return _size(plain) if title == "store.limit" and isinstance(plain, int) else str(plain)
+
+
+def _size(size_bytes: int) -> str:
+    """The number with the largest unit that leaves a whole one; units are powers of 1024, as in the file."""
+    for unit, power in (("TB", 40), ("GB", 30), ("MB", 20), ("KB", 10)):
+        if size_bytes % (1 << power) == 0:
+            return f"{size_bytes >> power}{unit}"
+    return f"{size_bytes}B"
+
+
+def _plain(title: str, value: object) -> Json:
+    """A value as JSON has it: bytes, seconds, lists, and mirrors as an object of lists."""
+    if isinstance(value, tuple):
+        if title == "registries.mirrors":
+            return {host: [*there] for host, there in value}
+        return [str(item) for item in value]
+    if value is None or (isinstance(value, int | float) and not isinstance(value, str)):
+        return value
+    return str(value)
