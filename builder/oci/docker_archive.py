@@ -49,18 +49,18 @@ class DockerArchiveSource:
         self._documents = Documents()
         self._layers: dict[Digest, Member] = {}
         self._opened: tuple[Members, ...] = ()
-        self._number: int | None = None
+        self._entry: Document | None = None
 
     @classmethod
     def each(cls, path: Path, name: str, members: Members) -> tuple[DockerArchiveSource, ...]:
         """A source for every image of the archive, whose members are found already. Raises ImageError."""
 
-        def source(number: int | None) -> DockerArchiveSource:
+        def source(entry: Document | None) -> DockerArchiveSource:
             made = cls(path, None)
-            made.name, made._opened, made._number = name, (members,), number
+            made.name, made._opened, made._entry = name, (members,), entry
             return made
 
-        return tuple(source(number) for number in range(len(source(None)._entries())))
+        return tuple(source(entry) for entry in source(None)._entries())
 
     @property
     def tags(self) -> tuple[str, ...]:
@@ -102,9 +102,9 @@ class DockerArchiveSource:
 
     def _chosen(self) -> Document:
         """The entry of manifest.json that is meant."""
+        if self._entry is not None:
+            return self._entry
         entries = self._entries()
-        if self._number is not None:
-            return entries[self._number]
         found = [entry for entry in entries if self._tag is None or _is_called(entry, self._tag)]
         if len(found) == 1:
             return found[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from builder.errors import StoreError
 from builder.oci.document import MAX_DOCUMENT_BYTES
 from builder.oci.source import Documents, Progress, load_image
 from builder.oci.verify import chunks_of, open_regular, write_verified
@@ -41,6 +42,11 @@ class StoredSource:
 
     def fetch(self, layer: Descriptor, into: Path, progress: Progress) -> None:
         """Copy a blob to `into`, verified. Raises ImageError, StoreError."""
+        if not self._store.blobs.has(layer.digest):
+            raise StoreError(
+                f"{self.name} is not whole: blob {layer.digest} is missing from the store",
+                hint="pull or build the image again",
+            )
         with open_regular(self._store.blobs.path(layer.digest), f"blob {layer.digest} of {self.name}") as file:
             write_verified(layer, chunks_of(file), into, progress)
 

@@ -19,14 +19,13 @@ from builder.oci.listing import ListedSource, Listing, listing_of
 from builder.oci.place import is_placed
 from builder.oci.sink import send_to
 from builder.oci.source import ImageSource
-from builder.stages.arrivals import called
 from builder.stages.hold import Hold
 from builder.stages.images import build_platform
 from builder.stages.transfer import keep, wanted_image
 from builder.store.store import Store
 from builder.values.access import Access
 from builder.values.digest import Digest
-from builder.values.event import Emit, Note, Transfer
+from builder.values.event import Emit, Note
 from builder.values.image import Descriptor, Image
 from builder.values.output import MediaTypes
 from builder.values.platform import Platform
@@ -186,21 +185,21 @@ def _entry(root: Descriptor, tag: str | None) -> Descriptor:
 def _push(image: Image, source: ImageSource, name: Reference, hold: Hold, means: Means) -> None:
     from builder.oci.push import push_image
 
-    push_image(image, hold.path, (name,), means.access, _watch(source, means.emit))
+    push_image(image, hold.path, (name,), means.access, _watch(source, means))
 
 
 def _push_all(listing: Listing, source: ImageSource, name: Reference, hold: Hold, means: Means) -> None:
     from builder.oci.push import push_listing
 
-    push_listing(listing, hold.path, (name,), means.access, _watch(source, means.emit))
+    push_listing(listing, hold.path, (name,), means.access, _watch(source, means))
 
 
-def _watch(source: ImageSource, emit: Emit) -> Watch:
-    """Blobs that lie in another repository of the same registry are mounted from there, and not fetched at all."""
+def _watch(source: ImageSource, means: Means) -> Watch:
+    """Blobs that lie in another repository of the same registry are mounted from there, and not even fetched."""
     from builder.oci.push import Watch
+    from builder.stages.pushing import Origins, progress_of
 
-    def progress(blob: Descriptor, done: int) -> None:
-        emit(Transfer("push", called(blob), done, blob.size))
-
+    pulled = Origins(means.store)
     meant = getattr(source, "meant", None)
-    return Watch(progress, lambda _: (meant,) if isinstance(meant, Reference) else ())
+    first = (meant,) if isinstance(meant, Reference) else ()
+    return Watch(progress_of(means.emit), lambda blob: (*first, *pulled.of(blob)))

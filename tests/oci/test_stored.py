@@ -51,3 +51,14 @@ def test_damage_is_found(tmp_path: Path) -> None:
         assert not (tmp_path / "out").exists()
         with pytest.raises(StoreError, match="was damaged"):
             source.load(AMD64)
+
+
+def test_a_blob_that_is_gone_is_told(tmp_path: Path) -> None:
+    """With what to do about it."""
+    made = sample()
+    with Store.open(tmp_path / "store") as store:
+        source = stored(store, made)
+        layer = made.image.layers[0].descriptor
+        store.blobs.discard(layer.digest)
+        with pytest.raises(StoreError, match=f"app:1 is not whole: blob {layer.digest} is missing"):
+            source.fetch(layer, tmp_path / "out", ignore_progress)
