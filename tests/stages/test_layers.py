@@ -5,19 +5,25 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from builder.errors import ImageError, PybuildError, StoreError
 from builder.oci.layout import LayoutSource
+from builder.oci.registry import RegistrySource
 from builder.stages.images import FoundImage, build_platform
 from builder.stages.layers import Layers
 from builder.store import Store
 from builder.values.digest import DiffId
 from builder.values.event import Event, Transfer
-from builder.values.image import Image
+from builder.values.image import MEDIA_LAYER_GZIP, Image
+from builder.values.reference import Reference
 from builder.values.stack import Stack
+from tests.oci.images import Sample, sample
+from tests.oci.rogue import QUICK, Answer, Exchange, Rogue, body, running_rogue, status
 from tests.stages.builds import GZIP, Bench, base, content, row
 from tests.support.bases import LayoutWriter
 from tests.support.tars import layer
@@ -201,3 +207,123 @@ def test_a_damaged_index_is_made_again(bench: Bench, damage: bytes) -> None:
     image = bench.build(f"FROM {layout}\nCOPY f /g\n")
     assert (content(image, "/a"), content(image, "/g")) == ("1", "new")
     assert bench.problems() == []
+
+
+FOUR = sample(media_types=(MEDIA_LAYER_GZIP,) * 4)
+
+
+def _blob(made: Sample, number: int, repository: str = "app") -> str:
+    """Where a registry has a layer."""
+    return f"/v2/{repository}/blobs/{made.image.layers[number].descriptor.digest}"
+
+
+def _remote(rogue: Rogue, store: Store, events: list[Event]) -> tuple[Layers, Image]:
+    """Layers that have learnt of an image of four layers in a registry."""
+    rogue.serve("app", FOUR)
+    source = RegistrySource(Reference.parse(f"{rogue.address}/app:1"), patience=QUICK)
+    layers = Layers(store, events.append)
+    image = source.load(build_platform())
+    layers.learn(FoundImage(image, source))
+    return layers, image
+
+
+def test_layers_come_at_the_same_time(bench: Bench) -> None:
+    """A registry that answers none of four requests before it has all of them is no reason to wait."""
+    together = threading.Barrier(4)
+
+    def after_all(answer: Answer) -> Answer:
+        def waiting(exchange: Exchange) -> None:
+            together.wait(5)
+            answer(exchange)
+
+        return waiting
+
+    with running_rogue() as rogue, Store.open(bench.root) as store:
+        layers, image = _remote(rogue, store, bench.events)
+        for number in range(4):
+            rogue.routes[_blob(FOUR, number)] = after_all(rogue.routes[_blob(FOUR, number)])
+        assert layers.prove_all(image.layers) == image.layers
+        assert all(store.layers.find(layer.diff_id) for layer in image.layers)
+    assert len({event.what for event in bench.events if isinstance(event, Transfer)}) == 4
+
+
+def test_the_same_layer_twice_is_fetched_once(bench: Bench) -> None:
+    """In one stack, and by several threads that want the whole stack."""
+    with running_rogue() as rogue, Store.open(bench.root) as store:
+        layers, image = _remote(rogue, store, bench.events)
+        wanted = (*image.layers, *image.layers)
+        threads = [threading.Thread(target=layers.ensure_all, args=(wanted,)) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert layers.ensure_all(wanted) == wanted
+        assert [rogue.count(_blob(FOUR, number)) for number in range(4)] == [1] * 4
+
+
+def test_what_is_here_needs_no_thread(bench: Bench) -> None:
+    """A build whose layers are all in the store looks them up and no more."""
+    with running_rogue() as rogue, Store.open(bench.root) as store:
+        layers, image = _remote(rogue, store, bench.events)
+        layers.prove_all(image.layers)
+        asked, began = len(rogue.requests), threading.active_count()
+        assert layers.prove_all(image.layers) == layers.ensure_all(image.layers) == image.layers
+        assert threading.active_count() == began
+        assert len(rogue.requests) == asked
+
+
+def test_the_first_error_stops_the_other_layers(bench: Bench) -> None:
+    """A layer that the registry lacks is told at once, though others would take long; none of those is kept."""
+
+    def drop_by_drop(exchange: Exchange) -> None:
+        blob = FOUR.layer_bytes(0)
+        exchange.begin(200, Content_Length=len(blob))
+        for at in range(len(blob)):
+            if not exchange.write(blob[at : at + 1]):
+                return
+            time.sleep(0.2)
+
+    with running_rogue() as rogue, Store.open(bench.root) as store:
+        layers, image = _remote(rogue, store, bench.events)
+        rogue.routes[_blob(FOUR, 0)] = rogue.routes[_blob(FOUR, 1)] = drop_by_drop
+        rogue.routes[_blob(FOUR, 2)] = status(404)
+        begun = time.monotonic()
+        with pytest.raises(ImageError, match="not found"):
+            layers.ensure_all(image.layers)
+        assert time.monotonic() - begun < 1.5
+        assert not store.blobs.has(image.layers[0].descriptor.digest)
+        assert os.listdir(store.blobs.temporary().parent) == ["lock"]
+
+
+def test_two_stages_of_one_base_fetch_it_once(bench: Bench) -> None:
+    """Whoever asks, and in whatever way, each blob comes over the wire once; the image is whole in the store."""
+    with running_rogue() as rogue:
+        rogue.serve("app", FOUR)
+        name = f"{rogue.address}/app:1"
+        image = bench.build(f"FROM {name} AS a\nFROM {name}\nCOPY --from=a file1 /copy\n")
+        assert content(image, "/copy") == content(image, "/file1")
+        assert [rogue.count(_blob(FOUR, number)) for number in range(4)] == [1] * 4
+    assert bench.problems() == []
+
+
+def test_a_busy_registry_gets_fewer_requests_at_a_time(bench: Bench) -> None:
+    """One that answers 429 to a second request at the same time gives all layers in the end."""
+    alone = threading.Lock()
+
+    def one_at_a_time(answer: Answer) -> Answer:
+        def guarded(exchange: Exchange) -> None:
+            if not alone.acquire(blocking=False):
+                return exchange.send(429)
+            try:
+                time.sleep(0.15)
+                answer(exchange)
+            finally:
+                alone.release()
+
+        return guarded
+
+    with running_rogue() as rogue, Store.open(bench.root) as store:
+        layers, image = _remote(rogue, store, bench.events)
+        for number in range(4):
+            rogue.routes[_blob(FOUR, number)] = one_at_a_time(body(FOUR.layer_bytes(number)))
+        assert layers.ensure_all(image.layers) == image.layers

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import threading
 
 import pytest
 
-from builder.errors import ImageError
+from builder.errors import ImageError, PybuildError
 from builder.store import Store
 from builder.values.digest import ChainId, DiffId
-from builder.values.event import Transfer
+from builder.values.event import Event, Transfer
+from builder.values.image import MEDIA_LAYER_GZIP
 from builder.values.stack import Stack
+from tests.oci.images import sample
+from tests.oci.rogue import Exchange, body, running_rogue
 from tests.stages.builds import Bench, base, content, row, snapshot
 from tests.stages.test_layers import lying_layout
 from tests.support.tars import layer
@@ -146,3 +150,26 @@ def test_a_tall_stack(bench: Bench, busybox: str) -> None:
     image = bench.build(f"FROM {busybox}\n{lines}RUN ls /d | wc -l > /count; cat /d/0 /d/129 >> /count; rm /d/5\n")
     assert content(image, "/count") == "130\n0\n129\n"
     assert len(image.diff_ids) == 132 and image.node("/d/5") is None
+
+
+def test_lower_layers_are_unpacked_while_upper_ones_come(bench: Bench) -> None:
+    """A registry that keeps the upper layer back until the lower one is unpacked does not stop the build."""
+    made = sample(media_types=(MEDIA_LAYER_GZIP,) * 2)
+    lower, upper = (layer.descriptor.digest for layer in made.image.layers)
+    is_unpacked = threading.Event()
+
+    def hear(event: Event) -> None:
+        if event == Transfer("unpack", lower.hex[:12], len(made.blobs[lower]), len(made.blobs[lower])):
+            is_unpacked.set()
+
+    def kept_back(exchange: Exchange) -> None:
+        assert is_unpacked.wait(10)
+        body(made.blobs[upper])(exchange)
+
+    bench.meanwhile = hear
+    with running_rogue() as rogue:
+        rogue.serve("app", made)
+        rogue.routes[f"/v2/app/blobs/{upper}"] = kept_back
+        error = bench.fails(PybuildError, f'FROM {rogue.address}/app:1\nRUN ["/none"]\n')
+    assert "exit code 127" in error.message
+    assert is_unpacked.is_set()
