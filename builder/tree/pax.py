@@ -109,7 +109,7 @@ def records(data: bytes) -> dict[bytes, bytes]:
         space = data.find(b" ", at, at + 20)
         length = data[at:space] if space > 0 else b""
         end = at + int(length) if length.isdigit() else 0
-        if not space < end <= len(data) or data[end - 1] != 0x0A:
+        if not at < space < end <= len(data) or data[end - 1] != 0x0A:  # each record ends after it began: no ring
             raise ValueError("a PAX header has a record of wrong length")
         key, equals, value = data[space + 1 : end - 1].partition(b"=")
         if not equals or not key:

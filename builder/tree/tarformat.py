@@ -70,7 +70,9 @@ class _Input:
         if len(block) == _BLOCK:
             self._at += _BLOCK
             return block
-        return self._fill() and self.take(_BLOCK)
+        if self._fill() or self._at < len(self._buffer):  # what is left of a block is one that was cut off
+            return self.take(_BLOCK)
+        return b""
 
     def take(self, count: int) -> bytes:
         """Exactly `count` bytes, which must be few enough to be held."""

@@ -106,6 +106,8 @@ def test_records(found: dict[bytes, bytes]) -> None:
         b"6 =ab\n",
         b"6 a=b\n\0",
         b"1" * 30,
+        b"9" * 30 + b" a=b\n",  # no space where one could be: was taken for a record that ends where it begins
+        b"3 =\n" + b"9" * 30 + b"\n",
     ],
 )
 def test_bad_records(data: bytes) -> None:

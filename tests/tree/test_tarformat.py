@@ -280,6 +280,12 @@ def test_less_than_a_header(cut: int) -> None:
     assert "not a tar archive" in refused(file(b"f", b"x")[:cut])
 
 
+@pytest.mark.parametrize("count", [1, 200, 511])
+def test_part_of_a_header_at_the_end(count: int) -> None:
+    """A file and then less than a header is a tar that was cut, not one that ends."""
+    assert "ends too early" in refused(file(b"f", b"x") + file(b"g")[:count])
+
+
 @pytest.mark.parametrize("cut", [513, 1023, 1024 + 511, 1024 + 512, 1024 + 600, 2047])
 def test_truncated(cut: int) -> None:
     """An archive that ends inside a header, a content or its padding is refused."""
