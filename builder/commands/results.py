@@ -29,15 +29,15 @@ class ResultFiles:
 
 def prepare(image_id: str | None, metadata: str | None, caller: Caller) -> ResultFiles:
     """Check that the files can be there and remove old ones. Raises UsageError."""
-    return ResultFiles(_prepare("--iidfile", image_id, caller), _prepare("--metadata-file", metadata, caller))
+    return ResultFiles(prepare_file("--iidfile", image_id, caller), prepare_file("--metadata-file", metadata, caller))
 
 
 def write(files: ResultFiles, image: Image, names: tuple[Reference, ...]) -> None:
     """Write what was asked for. Raises StoreError."""
     if files.image_id is not None:
-        _write(files.image_id, str(image.config_descriptor.digest).encode())
+        write_file(files.image_id, str(image.config_descriptor.digest).encode())
     if files.metadata is not None:
-        _write(files.metadata, metadata_json(image, names))
+        write_file(files.metadata, metadata_json(image, names))
 
 
 def metadata_json(image: Image, names: tuple[Reference, ...]) -> bytes:
@@ -63,7 +63,8 @@ def _descriptor(descriptor: Descriptor) -> dict[str, object]:
     return fields
 
 
-def _prepare(option: str, text: str | None, caller: Caller) -> Path | None:
+def prepare_file(option: str, text: str | None, caller: Caller) -> Path | None:
+    """The path of one file that `option` names, an old one removed; None where nobody asked. Raises UsageError."""
     if text is None:
         return None
     path = Path(os.path.realpath(caller.directory / text))
@@ -88,7 +89,7 @@ def _is_regular(path: Path) -> bool:
         return False
 
 
-def _write(path: Path, data: bytes) -> None:
+def write_file(path: Path, data: bytes) -> None:
     """Write to a file beside it and rename; what is no regular file (/dev/stderr, a pipe) is written as it is."""
     try:
         if path.exists() and not _is_regular(path):

@@ -208,6 +208,22 @@ COMMANDS: tuple[Command, ...] = (
         (QUIET, PLATFORM, *CONNECTION, ROOT),
     ),
     Command(
+        "push",
+        "send images to registries",
+        "Send an image of the store to a registry, and print its digest. DESTINATION is REGISTRY/NAME[:TAG]; without "
+        "it the image goes where its name says. What the registry has is not sent.",
+        "push",
+        (Word("NAME"), Word("DESTINATION", optional=True)),
+        (
+            Option(("-a", "--all-tags"), Group.OTHER, "all images of the store called NAME, whatever their tag"),
+            Option(("--digestfile",), Group.OTHER, "write the digest there", "FILE"),
+            Option(("--format",), Group.OTHER, "media types: oci or docker (default: as they are)", "KIND"),
+            QUIET,
+            *CONNECTION,
+            ROOT,
+        ),
+    ),
+    Command(
         "copy",
         "copy an image from anywhere to anywhere",
         "Copy an image, and print the digest that it has at its destination. SRC is an image of the store, else of a "

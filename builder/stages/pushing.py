@@ -13,17 +13,21 @@ from functools import cached_property
 from pathlib import Path
 
 from builder.errors import ImageError, PybuildError, StoreError
+from builder.oci.convert import as_docker, as_oci
 from builder.oci.lanes import go_on
 from builder.oci.listing import Listing, listing_of
-from builder.oci.manifest import MAX_DOCUMENT_BYTES, read_manifest
+from builder.oci.manifest import INDEX_TYPES, MAX_DOCUMENT_BYTES, read_manifest
 from builder.oci.open import open_source
 from builder.oci.push import Pushed, Watch, push_listing
+from builder.oci.source import ReadDocument, load_image
 from builder.stages.arrivals import Arrivals, called
+from builder.stages.images import build_platform
 from builder.store.store import Store
 from builder.values.access import Access
 from builder.values.digest import Digest
-from builder.values.event import Emit, Transfer
+from builder.values.event import Emit, Note, Transfer
 from builder.values.image import Descriptor
+from builder.values.output import MediaTypes
 from builder.values.reference import Reference
 
 _REPORT_S = 0.1  # a transfer is told of this often; what shows it decides how much of that people see
@@ -35,12 +39,35 @@ def push_from_store(
     """Push what a manifest or index of the store leads to under all `names`, of any registries. Raises ImageError,
     StoreError.
     """
-    listing = listing_of(
-        str(manifest.digest), manifest, lambda point: store.blobs.read(point.digest, MAX_DOCUMENT_BYTES)
-    )
+    listing = listing_of(str(manifest.digest), manifest, _reader(store))
     origins = Origins(store)
     stock = _Stock(listing, origins, store, access, emit)
     return push_listing(listing, stock.path, names, access, Watch(progress_of(emit), origins.of))
+
+
+def in_media_types(manifest: Descriptor, wanted: MediaTypes | None, store: Store, emit: Emit) -> Descriptor:
+    """The same image under a manifest of these media types, in the store; itself where there is nothing to change.
+
+    Raises ImageError for layers that Docker has no type for, and for an index; StoreError.
+    """
+    if wanted is None:
+        return manifest
+    if manifest.media_type in INDEX_TYPES:
+        raise ImageError(
+            f"{manifest.digest} is an index of several images, which is only pushed as it is",
+            hint="leave the media types out",
+        )
+    image = load_image(str(manifest.digest), manifest, _reader(store), build_platform())
+    converted = as_docker(image) if wanted is MediaTypes.DOCKER else as_oci(image)
+    for _, data in converted.documents:
+        store.blobs.put(data)
+    if converted.dropped:
+        emit(Note(f"Docker's manifest has no place for annotations; left out: {', '.join(converted.dropped)}"))
+    return converted.image.manifest
+
+
+def _reader(store: Store) -> ReadDocument:
+    return lambda point: store.blobs.read(point.digest, MAX_DOCUMENT_BYTES)
 
 
 class Origins:

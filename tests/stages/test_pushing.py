@@ -8,13 +8,16 @@ from pathlib import Path
 import pytest
 
 from builder.errors import ImageError, StoreError
+from builder.oci.manifest import write_manifest
 from builder.oci.push import Amount
 from builder.oci.registry import RegistrySource
-from builder.stages.pushing import Origins, push_from_store
+from builder.stages.pushing import Origins, in_media_types, push_from_store
 from builder.store import Store
 from builder.values.access import Access
-from builder.values.event import Event, Transfer
-from builder.values.image import MEDIA_LAYER_GZIP, Image
+from builder.values.digest import Digest
+from builder.values.event import Event, Note, Transfer
+from builder.values.image import DOCKER_MANIFEST, MEDIA_INDEX, MEDIA_LAYER_GZIP, MEDIA_MANIFEST, Descriptor, Image
+from builder.values.output import MediaTypes
 from builder.values.reference import Reference
 from tests.oci.images import AMD64, Sample, sample
 from tests.registry import running_registry
@@ -112,3 +115,25 @@ def test_damaged_memories_of_pulls_only_help_less(store: Store, made: Sample) ->
     (name,) = named("registry.test/gone:1")
     store.pulled.put(name, AMD64, made.image.manifest)
     assert Origins(store).of(made.image.layers[0].descriptor) == ()
+
+
+def test_an_image_is_pushed_in_dockers_words(registry: str, store: Store) -> None:
+    """The manifest has Docker's media type; annotations that it has no place for are named once."""
+    made = sample(media_types=(MEDIA_LAYER_GZIP,))
+    config, layers = made.image.config_descriptor, [layer.descriptor for layer in made.image.layers]
+    data = write_manifest(config, layers, [("who", "me")])
+    events: list[Event] = []
+    stored(store, made)
+    noted = Descriptor(MEDIA_MANIFEST, store.blobs.put(data), len(data))
+    manifest = in_media_types(noted, MediaTypes.DOCKER, store, events.append)
+    push_from_store(manifest, named(f"{registry}/docker:1"), store, Access(), events.append)
+    assert RegistrySource(f"{registry}/docker:1").load(AMD64).manifest.media_type == DOCKER_MANIFEST
+    assert Note("Docker's manifest has no place for annotations; left out: who") in events
+
+
+def test_the_words_of_an_index_stay(store: Store) -> None:
+    """Only an image of one platform can be said in other words; asked for nothing, nothing changes."""
+    index = Descriptor(MEDIA_INDEX, Digest.of(b"index"), 5)
+    assert in_media_types(index, None, store, lambda _: None) is index
+    with pytest.raises(ImageError, match="is an index of several images, which is only pushed as it is"):
+        in_media_types(index, MediaTypes.OCI, store, lambda _: None)
