@@ -33,13 +33,11 @@ def inspection_text(image: Image, name: str, width: int | None) -> str:
     return f"{columns(rows)}\n\n{_layers(image, width)}"
 
 
-def inspection_json(image: Image, name: str, config: object, names: Sequence[str] = ()) -> str:
-    """The image for programs: names and digests of ours, the config document as the image has it."""
-    return json.dumps(inspection_fields(image, name, config, names), indent=2)
-
-
 def inspection_fields(image: Image, name: str, config: object, names: Sequence[str] = ()) -> dict[str, object]:
-    """The same as a JSON object; `names` are all that it has in the store."""
+    """The image for programs, a JSON object: names and digests of ours, the config document as the image has it.
+
+    `names` are all that it has in the store.
+    """
     return {
         "name": name,
         "names": list(names),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import stat
 import time
+from base64 import b64encode
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -115,7 +116,7 @@ def listing_json(rows: Iterable[Row], made_by: Sequence[str]) -> str:
 
 
 def entry_fields(entry: Entry) -> dict[str, object]:
-    """All that a layer says of a path."""
+    """All that a layer says of a path; values of extended attributes in base64."""
     fields: dict[str, object] = {
         "path": path_text(entry.path),
         "type": _TYPES[entry.kind][0],
@@ -132,7 +133,7 @@ def entry_fields(entry: Entry) -> dict[str, object]:
     if entry.digest:
         fields["digest"] = f"sha256:{entry.digest}"
     if entry.xattrs:
-        fields["xattrs"] = {name: value.decode("utf-8", "surrogateescape") for name, value in entry.xattrs}
+        fields["xattrs"] = {name: b64encode(value).decode() for name, value in entry.xattrs}
     return fields
 
 

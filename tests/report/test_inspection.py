@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from builder.report.inspection import inspection_json, inspection_text, made_by, size_of
+from builder.report.inspection import inspection_fields, inspection_text, made_by, size_of
 from tests.report.images import FULL, HISTORY, image
 
 
@@ -50,7 +50,8 @@ def test_a_history_that_is_too_short() -> None:
 
 def test_json_has_digests_config_and_layers() -> None:
     """Programs get whole digests, the config document as it is, and the instruction of each layer."""
-    document = json.loads(inspection_json(image(FULL, HISTORY), "app:1", {"os": "linux"}))
+    document = json.loads(json.dumps(inspection_fields(image(FULL, HISTORY), "app:1", {"os": "linux"}, ["app:1", "b"])))
+    assert (document["name"], document["names"], document["platform"]) == ("app:1", ["app:1", "b"], "linux/amd64")
     assert document["digest"] == f"sha256:{'a' * 64}"
     assert document["configDigest"] == f"sha256:{'c' * 64}"
     assert document["config"] == {"os": "linux"}

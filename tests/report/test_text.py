@@ -6,7 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from builder.report.text import cut, human_age, human_seconds, human_size, printable, spread, width_of
+from builder.report.text import (
+    brief_age,
+    cut,
+    human_age,
+    human_seconds,
+    human_size,
+    printable,
+    seconds_of,
+    spread,
+    width_of,
+)
 
 
 @pytest.mark.parametrize(
@@ -95,3 +105,19 @@ def test_durations(seconds: float, text: str) -> None:
 def test_ages(seconds: float, text: str) -> None:
     """Ages are in their largest unit; a clock that was set back is just now."""
     assert human_age(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(-5, "0s"), (59, "59s"), (60, "1m"), (7199, "1h"), (86400, "1d"), (8e7, "2y")]
+)
+def test_brief_ages(seconds: float, text: str) -> None:
+    """Where there is little room an age is a number and a letter."""
+    assert brief_age(seconds) == text
+
+
+def test_times_in_documents() -> None:
+    """Times of images are read with any fraction and any zone; what is no time is none."""
+    assert seconds_of("2023-11-14T22:13:20Z") == seconds_of("2023-11-14T23:13:20+01:00") == 1_700_000_000
+    assert seconds_of("2023-11-14T22:13:20.123456789Z") == pytest.approx(1_700_000_000.123456)
+    assert seconds_of("2023-11-14T22:13:20") == 1_700_000_000
+    assert seconds_of("") is seconds_of("yesterday") is None
