@@ -138,6 +138,15 @@ def remove_leftovers(directory: Path) -> None:
             (directory / name).unlink(missing_ok=True)
 
 
+def sync_file(path: Path) -> None:
+    """Make a file's content last. Raises OSError."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
 def sync_directory(directory: Path) -> None:
     """Make a rename in `directory` last."""
     fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

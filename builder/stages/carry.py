@@ -16,11 +16,12 @@ from builder.oci.convert import Converted, as_docker, as_oci
 from builder.oci.destination import Destination, ToDockerArchive, ToLayout, ToOciArchive, ToRegistry, ToStore
 from builder.oci.layout import ANNOTATION_NAME, ANNOTATION_TAG, add_to_layout, blob_file, blobs_of
 from builder.oci.listing import ListedSource, Listing, listing_of
-from builder.oci.place import is_placed
+from builder.oci.place import is_placed, sync_file
 from builder.oci.sink import send_to
 from builder.oci.source import ImageSource
 from builder.stages.hold import Hold
 from builder.stages.images import build_platform
+from builder.stages.intake import name_in_store
 from builder.stages.transfer import keep, wanted_image
 from builder.store.store import Store
 from builder.values.access import Access
@@ -70,8 +71,7 @@ def carry(source: ImageSource, destination: Destination, wish: Wish, means: Mean
         keep(source, image, means.store, means.emit)
         for _, data in converted.documents:
             means.store.blobs.put(data)
-        means.store.images.tag(destination.name, converted.image.manifest)
-        return converted.image.manifest.digest
+        return name_in_store(converted.image, (destination.name,), means.store).digest
     with Hold(source, means.store, means.emit) as hold:
         documents = {**dict(source.documents(image)), **dict(converted.documents)}
         hold.load(documents, blobs_of(converted.image))
@@ -144,7 +144,13 @@ def carry_all(source: ImageSource, destination: Destination, means: Means) -> Di
 def _into_layout(destination: ToLayout, blobs: Sequence[Descriptor], root: Descriptor, hold: Hold) -> None:
     absent = [blob for blob in blobs if not _is_placed(blob_file(destination.directory, blob), blob)]
     with hold.coming(absent) as path:
-        add_to_layout(destination.directory, blobs, path, (_entry(root, destination.tag),))
+
+        def synced(digest: Digest) -> Path:
+            """The layout may get the very file (a hard link), which must be on the disk before index.json names it."""
+            sync_file(path(digest))
+            return path(digest)
+
+        add_to_layout(destination.directory, blobs, synced, (_entry(root, destination.tag),))
 
 
 def _is_placed(target: Path, blob: Descriptor) -> bool:

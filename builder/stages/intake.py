@@ -41,7 +41,7 @@ def pull(source: ImageSource, platform: Platform | None, store: Store, emit: Emi
         return take_in(source, image, _titles(source, platform or build_platform()), store, emit)
     keep(source, image, store, emit)
     store.pulled.put(meant, platform or build_platform(), image.manifest)
-    return _named(image, (meant,), store)
+    return name_in_store(image, (meant,), store)
 
 
 def _titles(source: ImageSource, platform: Platform) -> tuple[str, ...]:
@@ -58,7 +58,7 @@ def _titles(source: ImageSource, platform: Platform) -> tuple[str, ...]:
 def take_in(source: ImageSource, image: Image, titles: Iterable[str], store: Store, emit: Emit) -> Taken:
     """Take in an image that the source has loaded, under those of the titles that are names of images."""
     keep(source, image, store, emit)
-    return _named(image, references(titles, source.name, emit), store)
+    return name_in_store(image, references(titles, source.name, emit), store)
 
 
 def references(titles: Iterable[str], whose: str, emit: Emit) -> tuple[Reference, ...]:
@@ -77,7 +77,8 @@ def references(titles: Iterable[str], whose: str, emit: Emit) -> tuple[Reference
     return tuple(found)
 
 
-def _named(image: Image, names: tuple[Reference, ...], store: Store) -> Taken:
+def name_in_store(image: Image, names: tuple[Reference, ...], store: Store) -> Taken:
+    """Name an image that is whole in the store. Raises StoreError."""
     for name in names:
         store.images.tag(name, replace(image.manifest, annotations=(), platform=image.config.platform))
     return Taken(image.manifest.digest, names)
