@@ -65,6 +65,19 @@ def test_cached_steps_notes_and_warnings_scroll_away_as_lines() -> None:
     ]
 
 
+def test_several_transfers_are_live_and_leave_a_line_each() -> None:
+    """Those under way have a line each; what is over scrolls away, and the totals come at the end."""
+    seen: list[str] = []
+    events: list[Event] = [Transfer("pull", name, done, 8_000_000) for done in (0, 4_000_000) for name in "abc"]
+    text = _show([*events, Transfer("pull", "b", 8_000_000, 8_000_000)], during=seen.append)
+    lines = seen[0].split("\n")
+    assert lines[0].startswith("pull b 8.0 MB")
+    assert [line.split()[:6] for line in lines[1:]] == [["pull", name, "4.0", "MB", "/", "8.0"] for name in "ac"]
+    assert text == lines[0], "what never ended leaves nothing"
+    over: list[Event] = [Transfer("pull", name, 5_000, 5_000) for name in "ab"]
+    assert "pulled 2 layers, 10.0 kB" in _show([*events[:2], *over])
+
+
 def test_a_stopped_build_says_which_steps_were_running() -> None:
     """A step that never finished leaves a line, and nothing of the live view is left."""
     text = _show([StepStarted(STEP, "RUN sleep 100", None), StepOutput(STEP, b"waiting\n")])
