@@ -11,9 +11,11 @@ import pytest
 
 from builder.errors import ContextError, ImageError, StoreError
 from builder.stages.images import build_platform
+from builder.values.access import Access
 from builder.values.platform import Platform
 from builder.values.reference import Reference
-from tests.registry import push, running_registry
+from builder.values.registries import Endpoint, Mirror, RegistryRule, RegistryRules
+from tests.registry import free_port, push, running_registry
 from tests.stages.builds import Bench, base, content, row
 
 FOREIGN = "linux/s390x"
@@ -161,3 +163,106 @@ def test_a_layout_that_went_away(bench: Bench) -> None:
     bench.build(f"FROM {layout}\n")
     shutil.rmtree(Path(layout.removeprefix("oci:").removesuffix(":latest")))
     assert "does not exist" in bench.fails(ImageError, f"FROM {layout}\n").message
+
+
+# --- names without a registry, and mirrors ---------------------------------------------------------------------------
+
+
+class Unasked:
+    """Rules that nobody may ask: stands for files that must not be read."""
+
+    def candidates(self, text: str) -> tuple[Reference, ...]:
+        """Never."""
+        raise AssertionError(f"asked for {text}")
+
+    def endpoints(self, reference: Reference) -> tuple[Endpoint, ...]:
+        """Never."""
+        raise AssertionError(f"asked for {reference}")
+
+    def blocked(self, reference: Reference) -> str | None:
+        """Never."""
+        raise AssertionError(f"asked for {reference}")
+
+
+UNASKED = Access(rules=Unasked())
+
+
+def _searching(*registries: str) -> Access:
+    return Access(rules=RegistryRules(search=registries))
+
+
+@pytest.fixture
+def found_short(bench: Bench) -> tuple[Bench, str]:
+    """A bench that has built FROM base:1, found at a search registry that is gone by now, and that registry."""
+    with running_registry(bench.room) as address:
+        push(_layout(bench, "pushed", "first"), f"{address}/base:1")
+        bench.build("FROM base:1\nENV A=1\n", access=_searching(f"127.0.0.1:{free_port()}", address))
+        return bench, address
+
+
+def test_a_short_name_is_searched_for_once(found_short: tuple[Bench, str]) -> None:
+    """People are told what it means; the next build neither asks a registry nor reads what names mean."""
+    bench, address = found_short
+    assert f"base:1 is {address}/base:1" in bench.notes
+    image = bench.build("FROM base:1\nENV A=2\n", access=UNASKED)
+    assert content(image, "/where") == "first"
+    assert bench.build(f"FROM {address}/base:1\nENV A=2\n", access=UNASKED).config == image.config
+
+
+def test_a_full_name_never_gets_what_a_short_one_stood_for(found_short: tuple[Bench, str]) -> None:
+    """docker.io/library/base is another image than the base that was found elsewhere."""
+    bench, _ = found_short
+    nowhere = f"127.0.0.1:{free_port()}"
+    rules = RegistryRules(rules=(RegistryRule("docker.io", nowhere),))
+    error = bench.fails(ImageError, "FROM docker.io/library/base:1\n", access=Access(rules=rules))
+    assert f"{nowhere} refuses the connection" in error.message
+
+
+def test_a_short_name_finds_what_its_alias_led_to(found_short: tuple[Bench, str]) -> None:
+    """What was pulled under its full name is not asked for again under a short one."""
+    bench, address = found_short
+    rules = RegistryRules(aliases=(("other", f"{address}/base"),))
+    image = bench.build("FROM other:1\n", access=Access(rules=rules))
+    assert content(image, "/where") == "first"
+    assert content(bench.build("FROM other:1\nENV A=3\n", access=UNASKED), "/where") == "first"
+
+
+def test_an_image_built_here_goes_before_any_registry(bench: Bench) -> None:
+    """-t app:1 is what FROM app:1 finds, whatever short names mean; nothing is asked."""
+    bench.build("FROM scratch\nENV A=1\n", tags=(Reference.parse("app:1"),))
+    assert bench.build("FROM app:1\nENV B=2\n", access=UNASKED).config["config"]["Env"][-1] == "B=2"
+
+
+def test_an_image_comes_from_a_mirror(bench: Bench) -> None:
+    """It is known by the name that was asked for, and the store has nothing of the mirror's name."""
+    with running_registry(bench.room) as address:
+        push(_layout(bench, "pushed", "first"), f"{address}/hub/library/base:1")
+        rule = RegistryRule("docker.io", f"127.0.0.1:{free_port()}", mirrors=(Mirror(f"{address}/hub"),))
+        image = bench.build(
+            "FROM base:1\nCOPY --from=base:1 where /again\n", access=Access(rules=RegistryRules(rules=(rule,)))
+        )
+    assert (content(image, "/where"), content(image, "/again")) == ("first", "first")
+    assert bench.notes == []
+    assert content(bench.build("FROM docker.io/library/base:1\nENV A=1\n", access=UNASKED), "/where") == "first"
+
+
+# --- stages that are misspelt ----------------------------------------------------------------------------------------
+
+NOWHERE = Access(rules=RegistryRules(rules=(RegistryRule("docker.io", "127.0.0.1:1"),)))
+
+
+@pytest.mark.parametrize(
+    ("buildfile", "hint"),
+    [
+        ("FROM scratch AS builder\nFROM buidler\n", "did you mean the stage builder?"),
+        ("FROM scratch AS builder\nFROM scratch\nCOPY --from=bilder /a /b\n", "did you mean the stage builder?"),
+        ("FROM later\nFROM scratch AS later\nFROM later\nCOPY --from=0 /a /b\n", "only use those before it"),
+        ("FROM scratch AS builder\nFROM something\n", "is the server running?"),
+    ],
+)
+def test_a_misspelt_stage(bench: Bench, buildfile: str, hint: str) -> None:
+    """What is taken for an image that cannot be had, and is nearly a stage's name: the hint says so."""
+    error = bench.fails(ImageError, buildfile, access=NOWHERE)
+    assert hint in (error.hint or "")
+    assert error.span is not None
+    assert ("stage" in (error.hint or "")) is ("stage" in hint or "before it" in hint)
