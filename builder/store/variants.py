@@ -33,6 +33,8 @@ class Variants:
         if document is None:
             return None
         try:
+            if (document.get("diff_id"), document.get("recipe")) != (str(diff_id), recipe):
+                raise ValueError("the record is of another layer")
             found = descriptors.from_json(document.get("descriptor"))
         except ValueError:
             files.remove_file(path)
