@@ -16,6 +16,8 @@ from pathlib import Path
 from types import TracebackType
 
 _POLL_S = 0.05
+GATE_POLL_S = 0.005
+"""How often who waits at a gate tries it: whoever holds it alone again and again must let so much time pass."""
 
 
 def _patience() -> None:
@@ -82,7 +84,7 @@ def _wait_for(fd: int, how: int) -> None:
             return fcntl.flock(fd, how | fcntl.LOCK_NB)
         except BlockingIOError:
             time.sleep(pause_s)
-            pause_s = min(pause_s * 2, _POLL_S)
+            pause_s = min(pause_s * 2, GATE_POLL_S)
 
 
 def shared(path: Path, while_waiting: Callable[[], None] = _patience) -> Lock:

@@ -1,9 +1,9 @@
 """Pruning: what a policy dooms is moved to the trash, beside running builds and without ever harming one.
 
 It is looked twice: first without a lock, to read and measure what there is; then alone at the gate where finding
-passes too, so that what is decided holds until it is done. There is only asking for times and moving then, and no
-more than 500 things a turn, so that nobody waits long. Whoever is killed in between has moved only what nothing that is
-left leads to. The trash itself is emptied by `stages.tidy`.
+passes too, so that what is decided holds until it is done. There is only asking for times and moving then, and a
+turn is over after 2,000 things, so that nobody waits long. Whoever is killed in between has moved only what nothing
+that is left leads to. The trash itself is emptied by `stages.tidy`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from builder.store.sizes import Size
 from builder.store.store import Store
 from builder.values.digest import Digest
 
-_A_TURN = 500
+_A_TURN = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +101,7 @@ def _take(store: Store, decide: _Decide) -> Freed:
             owed = keys[_A_TURN:]
             if not owed:
                 return _freed(holdings, gone)
+            time.sleep(2 * locks.GATE_POLL_S)
 
 
 def _moved(store: Store, holdings: Holdings, keys: Sequence[str], kinds: dict[str, Kind]) -> list[Gone]:

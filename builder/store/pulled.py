@@ -10,6 +10,7 @@ from builder.store.session import Session
 from builder.values.image import Descriptor
 from builder.values.platform import Platform
 from builder.values.reference import Reference
+from builder.values.registries import SHORT_NAMES
 
 PULLED_VERSION = 1
 
@@ -52,6 +53,7 @@ class Pulled:
     def all(self) -> list[tuple[Reference, Platform, Descriptor]]:
         """Every name that led somewhere, for which platform, and the manifest; in no order that means anything.
 
+        Short names are left out: what they led to is there under its full name too, and only that can be asked for.
         Looking through them does not count as use. What cannot be understood is passed over. Raises StoreError.
         """
         found = []
@@ -62,7 +64,7 @@ class Pulled:
                     found += [] if document is None else [_answer(document)]
                 except ValueError:
                     continue
-        return found
+        return [each for each in found if each[0].registry != SHORT_NAMES]
 
     def _path(self, name: Reference, platform: Platform) -> Path:
         return self._directory / f"{hashlib.sha256(f'{name} {platform}'.encode()).hexdigest()}.json"
