@@ -46,10 +46,10 @@ def key_of(text: str | None) -> str:
     if host in ("index.docker.io", "registry-1.docker.io"):
         host = DEFAULT_REGISTRY
     try:
-        # A word with no dot may be a host here, as it is to docker; in a Reference it would be part of a name.
         if not host or (path and ":" in path):
             raise ValueError(f"{text!r} is not a registry")
-        Reference.parse(f"{host if '.' in host or ':' in host else 'localhost'}/{path or 'x'}/x")
+        # A word without a dot may be a host here, as it is to docker; with a port no Reference takes it for a name.
+        Reference.parse(f"{host if ':' in host else host + ':443'}/{path or 'x'}/x")
     except ValueError as error:
         raise UsageError(f"a login is for HOST[:PORT][/PATH]: {error}") from None
     return host + slash + path
