@@ -124,13 +124,16 @@ class Images:
         """What the name as written led to before."""
         if not is_short(_plain(text)):
             return self._pulled(reference, platform)
-        pulled = self._pulled(short_key(_plain(text)), platform)
-        if pulled is None:  # its first meaning may have been pulled under its full name
-            first = self._access.rules.candidates(_plain(text))[0]
-            pulled = self._pulled(first, platform)
+        key = short_key(_plain(text))
+        pulled = self._pulled(key, platform)
+        if pulled is not None:
+            return pulled
+        for meant in self._access.rules.candidates(_plain(text)):  # one may have been pulled under its full name
+            pulled = self._pulled(meant, platform)
             if pulled is not None:
-                self._store.pulled.put(short_key(_plain(text)), platform, pulled.manifest)
-        return pulled
+                self._store.pulled.put(key, platform, pulled.manifest)
+                return pulled
+        return None
 
     def _pulled(self, reference: Reference, platform: Platform) -> Image | None:
         """What the name led to before, if its documents are still here and whole."""

@@ -144,12 +144,16 @@ def is_short(text: str) -> bool:
     return not (slash and ("." in first or ":" in first or first == "localhost" or first != first.lower()))
 
 
+SHORT_NAMES = "short-name.invalid"
+"""The registry of short names where they are kept as such; it cannot exist (RFC 2606)."""
+
+
 def short_key(text: str) -> Reference:
     """A short name as one of its own, apart from the full names that it may stand for: `alpine:3` is not docker.io's.
 
-    Its registry cannot exist (RFC 2606), so nothing is ever asked for or offered under such a name.
+    It is only a key: nothing is asked for or offered under such a name.
     """
-    return _at("short-name.invalid", _short_name(text), parsed(text))
+    return _at(SHORT_NAMES, _short_name(text), parsed(text))
 
 
 def match_length(name: str, prefix: str) -> int | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import fields
 from pathlib import Path
 
@@ -81,6 +83,19 @@ def house(tmp_path: Path) -> House:
 def test_without_files_all_is_default(house: House) -> None:
     """No file, no setting."""
     assert house.settings() == Settings()
+
+
+def test_settings_cost_nothing_where_there_is_no_file(house: House) -> None:
+    """No parser of TOML and no table of keys is imported for the defaults."""
+    program = (
+        "import sys; from pathlib import Path; from builder.commands.caller import Caller;"
+        "from builder.commands.settings import rules_of, settings_of;"
+        "who = Caller({}, Path('/'), Path(sys.argv[1]), sys.stdin.buffer, sys.stdout, sys.stderr);"
+        "rules_of(settings_of(who, Path(sys.argv[2])), who);"
+        "print(*sorted({'tomllib', 'builder.commands.setting_keys', 'requests'} & sys.modules.keys()))"
+    )
+    command = [sys.executable, "-c", program, str(house.home), str(house.etc)]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "\n"
 
 
 def test_every_key(house: House) -> None:

@@ -9,6 +9,7 @@ from builder.values.digest import Digest
 from builder.values.image import MEDIA_MANIFEST, Descriptor
 from builder.values.platform import Platform
 from builder.values.reference import Reference
+from builder.values.registries import short_key
 
 NAME = Reference.parse("debian:12")
 AMD64, ARM64 = Platform("linux", "amd64"), Platform("linux", "arm64")
@@ -48,3 +49,11 @@ def test_looking_through_the_answers_is_no_use(store: Store) -> None:
     os.utime(path, (1, 1))
     store.pulled.all()
     assert path.stat().st_mtime == 1
+
+
+def test_short_names_are_only_keys(store: Store) -> None:
+    """They are found, and not listed: nothing can be asked of a registry that is none."""
+    store.pulled.put(short_key("debian:12"), AMD64, MANIFEST)
+    assert store.pulled.find(short_key("debian:12"), AMD64) == MANIFEST
+    assert store.pulled.find(NAME, AMD64) is None
+    assert store.pulled.all() == []

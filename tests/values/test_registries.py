@@ -18,6 +18,7 @@ from builder.values.registries import (
     match_length,
     moved,
     parsed,
+    short_key,
 )
 
 DIGEST = "sha256:" + "a" * 64
@@ -89,6 +90,14 @@ def test_what_is_no_name_is_refused() -> None:
     """With a hint how one is written."""
     with pytest.raises(ImageError, match="names are lower case"):
         RegistryRules().candidates("App")
+
+
+def test_a_short_name_is_a_key_of_its_own() -> None:
+    """Apart from what it may stand for; different spellings of one name are one key."""
+    assert short_key("app") == short_key("app:latest") != parsed("app")
+    assert short_key("app") != short_key("library/app")
+    assert short_key(f"me/app:1@{DIGEST}").repository == "me/app"
+    assert not is_short(str(short_key("app")))
 
 
 # --- where it is asked for -------------------------------------------------------------------------------------------
