@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from builder.commands.arguments import read_platform
+from builder.commands.arguments import bad, read_platform
 from builder.commands.caller import Caller, store_root
 from builder.commands.line import Line
 from builder.commands.progress import shown
@@ -30,6 +30,8 @@ _LIMIT_BYTES = 200 << 30  # a stream that never ends must not fill the disk of a
 def run(line: Line, caller: Caller) -> int:
     """Load, and print a line for each name (or digest) as docker does. Raises UsageError, ImageError, StoreError."""
     text = line.text("input")
+    if text == "":
+        raise bad("-i/--input", "the file is empty", "-i FILE")
     if text in (None, "-") and caller.stdin.isatty():
         raise UsageError("there is nothing to load: standard input is a terminal", hint="-i FILE, or < FILE")
     platform = read_platform(line.text("platform"))
@@ -64,7 +66,7 @@ def _input(text: str | None, caller: Caller, store: Store) -> Iterator[tuple[Pat
         descriptor, name = caller.stdin.fileno(), _STDIN
     else:
         path = caller.directory / text
-        if not text or path.is_dir() or _is_regular_or_missing(path):
+        if path.is_dir() or _is_regular_or_missing(path):
             yield path, text
             return
         descriptor, name = os.open(path, os.O_RDONLY | os.O_CLOEXEC), text  # a pipe of the shell's <(…)
