@@ -39,12 +39,14 @@ def access_of(connection: Connection, caller: Caller, names: Iterable[str] = ())
     """The way to registries. Raises UsageError for options, files or variables that cannot be understood.
 
     `names` are the images that the command line names: --creds is for their registries. Without any it is for the first
-    registry that asks for a login.
+    registry that serves nobody without a login.
     """
     settings = settings_of(caller)
+    registries = _registries(names)
     return Access(
         proxies=dict(proxies_of(caller.environment)),
-        keyring=_keyring(connection, caller, names),
+        keyring=_keyring(connection, caller, registries),
+        anonymous_first=connection.creds is not None and not registries,
         trust=trust_of(connection, caller),
         rules=rules_of(settings, caller),
         total_s=settings.timeout_s.value,
@@ -126,9 +128,9 @@ def asked_password(caller: Caller, otherwise: str) -> str:
     return password
 
 
-def _keyring(connection: Connection, caller: Caller, names: Iterable[str]) -> Keyring:
+def _keyring(connection: Connection, caller: Caller, registries: Iterable[str]) -> Keyring:
     if connection.creds is not None:
-        return OneLogin(login_of(connection.creds, caller), _registries(names))
+        return OneLogin(login_of(connection.creds, caller), registries)
     return AuthFiles(auth_files(caller), caller.environment, named_auth_file(connection.authfile, caller))
 
 

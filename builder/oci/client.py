@@ -90,11 +90,15 @@ class Client:
         tokens = self._tokens() if origin(url) == origin(self.base) else None
         sent = tokens.headers() if tokens else {}
         response = self.http.request(method, url, headers, sent, body)
-        if response.status_code == 401 and tokens is not None:
+        for _ in range(2 if self._access.anonymous_first else 1):  # as nobody, then with a login
+            if response.status_code != 401 or tokens is None:
+                break
             better = tokens.renewed(sent, read_challenges(response.headers.get("WWW-Authenticate", "")))
-            if better != sent:
-                response.close()
-                response = self.http.request(method, url, headers, better, body)
+            if better == sent:
+                break
+            response.close()
+            sent = better
+            response = self.http.request(method, url, headers, sent, body)
         if response.status_code in good:
             return response
         with response:

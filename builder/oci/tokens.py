@@ -66,6 +66,7 @@ class Tokens:
         self._challenge: Challenge | None = None
         self._login: Credential | None = None
         self._looked_up = False
+        self._tried_as_nobody = False
         self._lock = threading.Lock()
         self.withheld = ""
         """The token service that our login was not sent to, "" where there is none."""
@@ -119,11 +120,17 @@ class Tokens:
 
     def _asked(self, challenge: Challenge) -> _Grant:
         realm = self._trusted(challenge.realm)
+        if may_see_login(self._base, realm, ()):
+            self._http.believe_service(realm)
+        if self._access.anonymous_first and not self._tried_as_nobody:
+            self._tried_as_nobody = True
+            response = self._ask(realm, challenge.service, scopes_of((*self._purpose.scopes, *challenge.scopes)), None)
+            if response.status_code == 200:
+                return self._granted(realm, response)
+            response.close()
         login = self._found()
         if login is not None and not may_see_login(self._base, realm, self._access.trust.insecure):
             self.withheld, login = shown(realm), None
-        if may_see_login(self._base, realm, ()):
-            self._http.believe_service(realm)
         wanted = (*self._purpose.scopes, *challenge.scopes)
         response = self._ask(realm, challenge.service, scopes_of((*wanted, *self._purpose.wishes)), login)
         if response.status_code in (400, 401, 403) and self._purpose.wishes:

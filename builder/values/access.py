@@ -82,7 +82,8 @@ class Clock:
 class Access:
     """All that a request to a registry depends on besides the request. `proxies` are HTTP_PROXY and its kind, by any of
     their names; `total_s` bounds the time of all transfers of one command in seconds, from the first one on, 0 for no
-    bound of that kind. A changed copy (`dataclasses.replace`) has the same clock.
+    bound of that kind. A changed copy (`dataclasses.replace`) has the same clock. With `anonymous_first` a registry is
+    only told a login after it has refused us as nobody: nobody said for which registry the login is.
     """
 
     proxies: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
@@ -90,6 +91,7 @@ class Access:
     trust: Trust = field(default_factory=Trust)
     rules: Rules = field(default_factory=RegistryRules)
     total_s: float = 0.0
+    anonymous_first: bool = False
     clock: Clock = field(default_factory=Clock, repr=False, compare=False)
 
     def ends_s(self, now_s: float) -> float:

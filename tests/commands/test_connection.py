@@ -103,6 +103,13 @@ def test_a_login_of_the_command_line_is_for_the_registries_it_names(
     assert keys.find("reg:5000", "app") == Credential("me", "sec:ret")
 
 
+def test_a_login_for_no_registry_by_name_is_kept_back() -> None:
+    """A registry only gets it once it has refused us without; stored logins are known to be right."""
+    assert access_of(Connection(creds="me:secret"), caller()).anonymous_first
+    assert not access_of(Connection(creds="me:secret"), caller(), ("reg.example/app",)).anonymous_first
+    assert not access_of(Connection(), caller()).anonymous_first
+
+
 def test_no_file_is_read_for_nothing(tmp_path: Path) -> None:
     """A broken file of logins is no matter before a registry wants a login; then it is."""
     (tmp_path / "auth.json").write_text("{")

@@ -248,3 +248,38 @@ def test_threads_share_one_token(rogue: Rogue) -> None:
     with ThreadPoolExecutor(8) as pool:
         assert set(pool.map(lambda _: read(client), range(16))) == {b"well"}
     assert rogue.count("/token") == 1
+
+
+def token_for(login: str, seen: list[str]) -> Answer:
+    """A token service: one token for who logs in, another for nobody."""
+
+    def token(exchange: Exchange) -> None:
+        header = exchange.headers.get("Authorization") or ""
+        seen.append(header)
+        json_answer({"token": "letmein" if header == login else "nobody"})(exchange)
+
+    return token
+
+
+def test_a_login_for_nobody_in_particular_is_kept_back(rogue: Rogue) -> None:
+    """A registry that serves everybody never sees it; one that does not gets it in the second attempt."""
+    seen: list[str] = []
+    rogue.routes["/token"] = token_for(BASIC, seen)
+    keys = Keys()
+    access = Access(keyring=keys, anonymous_first=True)
+    bearer(rogue, "Bearer nobody")
+    assert read(Client(Reference.parse(f"{rogue.address}/app"), access, QUICK)) == b"well"
+    assert (keys.asked, seen) == ([], [""])
+    bearer(rogue)
+    assert read(Client(Reference.parse(f"{rogue.address}/app"), access, QUICK)) == b"well"
+    assert seen == ["", "", BASIC]
+
+
+def test_a_service_that_serves_nobody_gets_it_at_once(rogue: Rogue) -> None:
+    """Where even the token is refused, and where the registry wants Basic, nobody is not an option."""
+    access = Access(keyring=Keys(), anonymous_first=True)
+    bearer(rogue)
+    rogue.routes["/token"] = guarded("", BASIC, json_answer({"token": "letmein"}))
+    assert read(Client(Reference.parse(f"{rogue.address}/app"), access, QUICK)) == b"well"
+    rogue.routes["/v2/app/manifests/1"] = guarded('Basic realm="r"', BASIC)
+    assert read(Client(Reference.parse(f"{rogue.address}/app"), access, QUICK)) == b"well"

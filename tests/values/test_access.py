@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 from builder.values.access import Access, Credential
 
 
@@ -16,3 +19,12 @@ def test_without_anything_everybody_is_anonymous() -> None:
     access = Access()
     assert access.keyring.find("registry.example", "app") is None
     assert not access.proxies and not access.trust.insecure
+
+
+def test_all_transfers_of_a_command_end_together() -> None:
+    """The clock starts with the first of them, and a changed copy has the same."""
+    access = Access(total_s=10)
+    assert access.ends_s(100.0) == 110.0
+    assert replace(access, total_s=20).ends_s(105.0) == 120.0
+    assert Access(total_s=10).ends_s(105.0) == 115.0
+    assert Access().ends_s(100.0) == math.inf
