@@ -46,10 +46,12 @@ def keep_limit(images: Sequence[Image], hands: Hands) -> None:
     if not limit:
         return
     from builder.store.policy import Policy
-    from builder.store.prune import prune
+    from builder.store.prune import prune, size_bytes
 
     spared = frozenset(image.manifest.digest for image in images)
     try:
+        if size_bytes(hands.store) <= limit:
+            return
         freed = prune(hands.store, Policy(keep_bytes=limit, spared=spared))
         if freed.gone:
             empty_trash(hands.store, hands.door)

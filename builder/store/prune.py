@@ -79,6 +79,13 @@ def foresee(store: Store, policy: Policy) -> Freed:
     return _freed(holdings, [_gone(holdings, key, kinds[key], store.root / key) for key in keys])
 
 
+def size_bytes(store: Store) -> int:
+    """The room that the store takes, without its trash and unfinished work. Raises StoreError."""
+    with files.plain_errors("cannot look at the store"):
+        holdings = Surveyor(store.root, store.images).look()
+    return holdings.size_bytes(holdings.things)
+
+
 def moment_of(store: Store) -> Moment:
     """Now. Raises OSError."""
     return Moment(time.time_ns(), store.others_since_ns())

@@ -16,9 +16,9 @@ from tests.commands.callers import caller, said
 from tests.store.stocks import files_of
 
 
-def line(root: str | None = None, **given: Value) -> Line:
+def line(**given: Value) -> Line:
     """A command line with these options."""
-    plain: dict[str, Value] = {"older_than": None, "keep_storage": None, "type": (), "filter": (), "root": root}
+    plain: dict[str, Value] = {"older_than": None, "keep_storage": None, "type": (), "filter": (), "root": None}
     return Line({**plain, "all": False, "dry_run": False, "force": False, **given})
 
 
@@ -64,11 +64,11 @@ def test_what_went_is_told(tmp_path: Path) -> None:
     root = tmp_path / "store"
     build_into(root, tmp_path / "context", "app:1")
     who = caller(tmp_path)
-    assert prune.run(line(str(root), all=True), who) == 0
+    assert prune.run(line(root=str(root), all=True), who) == 0
     lines = said(who).splitlines()
     assert lines[0].startswith("KIND") and lines[-1].startswith("freed ")
     again = caller(tmp_path)
-    assert prune.run(line(str(root), all=True), again) == 0
+    assert prune.run(line(root=str(root), all=True), again) == 0
     assert said(again) == "nothing to remove\n"
 
 
@@ -78,7 +78,7 @@ def test_a_dry_run(tmp_path: Path) -> None:
     build_into(root, tmp_path / "context", "app:1")
     before = files_of(root)
     who = caller(tmp_path)
-    assert prune.run(line(str(root), all=True, dry_run=True), who) == 0
+    assert prune.run(line(root=str(root), all=True, dry_run=True), who) == 0
     assert said(who).splitlines()[-1].startswith("would free ")
     assert files_of(root) == before
 
@@ -86,5 +86,5 @@ def test_a_dry_run(tmp_path: Path) -> None:
 def test_no_store(tmp_path: Path) -> None:
     """Where there is no store nothing is removed, and none is made."""
     who = caller(tmp_path)
-    assert prune.run(line(str(tmp_path / "none")), who) == 0
+    assert prune.run(line(root=str(tmp_path / "none")), who) == 0
     assert said(who) == "nothing to remove\n" and not (tmp_path / "none").exists()

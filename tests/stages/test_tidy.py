@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import errno
+import random
 from pathlib import Path
 
 import pytest
 
+from builder import pipeline
 from builder.errors import BuildfileError, StoreError
+from builder.source import SourceText
 from builder.stages.door import Door
 from builder.stages.tidy import make_room, tidy
 from builder.store.store import Store
+from builder.store.usage import usage
 from builder.values.crossing import Removed, RemoveJob
+from builder.values.request import BuildRequest
+from tests.stages.builds import Bench
 
 
 def discarded(store: Store) -> Path:
@@ -54,3 +60,68 @@ def test_a_full_disk_empties_the_trash(tmp_path: Path, error: Exception) -> None
         assert store.trash()
         make_room(error, store, door)
         assert store.trash() == []
+
+
+def build(bench: Bench, number: int, limit: int) -> None:
+    """Build an image with a layer of its own of 200 kB, under a name that the next one takes."""
+    bench.file("f", bytes(random.Random(number).randbytes(200_000)))
+    bench.build("FROM scratch\nCOPY f /f\n", store_limit_bytes=limit)
+
+
+def test_the_limit_is_kept_after_builds(bench: Bench) -> None:
+    """What was not used for longest goes, and leaves the disk; the image that was just built is whole."""
+    for number in range(6):
+        build(bench, number, 600_000)
+        assert bench.problems() == [] and bench.notes == []
+    with Store.open(bench.root) as store:
+        assert usage(store).size.size_bytes <= 600_000
+        assert store.trash() == []
+    build(bench, 5, 600_000)
+    assert bench.cached == ["COPY f /f"]
+
+
+def test_without_a_limit_everything_stays(bench: Bench) -> None:
+    """No limit costs nothing: nobody looks, and nothing goes."""
+    for number in range(3):
+        build(bench, number, 0)
+    with Store.open(bench.root) as store:
+        assert usage(store).size.size_bytes > 600_000
+
+
+def test_below_the_limit_everything_stays(bench: Bench) -> None:
+    """As long as the limit is not reached nothing goes, not even an image that has lost its name."""
+    build(bench, 1, 10_000_000)
+    assert bench.result is not None
+    first = bench.result.image.manifest.digest
+    build(bench, 2, 10_000_000)
+    with Store.open(bench.root) as store:
+        assert store.blobs.has(first)
+
+
+def test_a_limit_that_cannot_be_kept(bench: Bench) -> None:
+    """The build succeeds, and its image is there; a note says what needs the room."""
+    build(bench, 1, 1000)
+    (note,) = bench.notes
+    assert "more than its limit" in note and "pybuild rmi" in note
+    assert bench.problems() == []
+
+
+def test_an_image_without_a_name_survives_the_limit(bench: Bench) -> None:
+    """What the build has just made can be found by its digest though it has no name."""
+    bench.file("f", b"x" * 100_000)
+    with Store.open(bench.root) as store:
+        request = BuildRequest(bench.context, SourceText("Buildfile", "FROM scratch\nCOPY f /f\n"), store_limit_bytes=1)
+        image = pipeline.build(request, store, bench.events.append).image
+        assert all(store.blobs.has(layer.descriptor.digest) for layer in image.layers)
+        assert store.blobs.has(image.manifest.digest) and store.blobs.has(image.config_descriptor.digest)
+
+
+def test_trouble_with_the_limit_is_no_trouble_with_the_build(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the store cannot be pruned the build has succeeded all the same, and says so."""
+
+    def fail(*_: object) -> None:
+        raise StoreError("the disk reports errors")
+
+    monkeypatch.setattr("builder.store.prune.prune", fail)
+    build(bench, 1, 1000)
+    assert bench.notes == ["the limit of the store's size was not kept: the disk reports errors"]

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from builder.errors import StoreError
-from builder.store import Store
-from builder.store.session import Session, make_private, sweep
+from builder.store import Store, locks
+from builder.store.session import Session, gate_path, make_private, oldest_start_ns, sweep
 
 _WORKER = """
 import sys, time
 from pathlib import Path
-from builder.store import Store
+from builder.store import Store, locks
 store = Store.open(Path(sys.argv[1]))
 (store.snapshots.scratch() / "fs").mkdir()
 store.blobs.temporary().write_bytes(b"half")
@@ -118,3 +118,98 @@ def test_trash_takes_what_is_not_there(tmp_path: Path) -> None:
     (tmp_path / "trash").write_bytes(b"")
     with pytest.raises(StoreError, match="trash"):
         session.to_trash(tmp_path / "thing")
+
+
+def test_finding_is_touching(tmp_path: Path) -> None:
+    """What is used becomes as new as the session, once: a second time its status is enough."""
+    session = Session(_area(tmp_path))
+    session.begin()
+    path = tmp_path / "thing"
+    path.touch()
+    os.utime(path, ns=(0, 0))
+    facts = session.use(path)
+    first = path.stat().st_mtime_ns
+    assert facts is not None and first >= (session.directory / "lock").stat().st_mtime_ns
+    session.use(path)
+    assert path.stat().st_mtime_ns == first
+    session.close()
+
+
+def test_what_is_not_there_is_not_used(tmp_path: Path) -> None:
+    """Nothing is made by asking for it."""
+    session = Session(_area(tmp_path))
+    assert session.use(tmp_path / "none") is None and session.use(tmp_path / "none" / "deeper") is None
+    assert not (tmp_path / "none").exists()
+    session.close()
+
+
+def test_a_closed_session_touches_nothing(tmp_path: Path) -> None:
+    """After its end a session only looks, and makes no new room."""
+    session = Session(_area(tmp_path))
+    session.begin()
+    session.close()
+    path = tmp_path / "thing"
+    path.touch()
+    os.utime(path, ns=(0, 0))
+    assert session.use(path) is not None
+    assert path.stat().st_mtime_ns == 0 and os.listdir(tmp_path / "tmp") == []
+
+
+def test_finding_waits_for_who_is_alone(tmp_path: Path) -> None:
+    """While somebody prunes, what is old cannot be found; what has gone by then was never found."""
+    session = Session(_area(tmp_path))
+    session.begin()
+    path = tmp_path / "thing"
+    path.touch()
+    os.utime(path, ns=(0, 0))
+    found: list[object] = []
+    with locks.exclusive(gate_path(tmp_path)):
+        thread = threading.Thread(target=lambda: found.append(session.use(path)))
+        thread.start()
+        thread.join(0.05)
+        assert thread.is_alive()
+        path.unlink()
+    thread.join(10)
+    assert found == [None]
+    session.close()
+
+
+def test_a_session_begins_through_the_gate(tmp_path: Path) -> None:
+    """No session begins while somebody prunes who does not know of it."""
+    session = Session(_area(tmp_path))
+    with locks.exclusive(gate_path(tmp_path)):
+        thread = threading.Thread(target=session.begin)
+        thread.start()
+        thread.join(0.05)
+        assert thread.is_alive() and os.listdir(tmp_path / "tmp") == []
+    thread.join(10)
+    assert len(os.listdir(tmp_path / "tmp")) == 1
+    session.close()
+
+
+def test_the_oldest_of_the_living(tmp_path: Path) -> None:
+    """Dead rooms and one's own do not count; where nobody else is, there is no oldest."""
+    area = _area(tmp_path)
+    ours, first, second = Session(area), Session(area), Session(area)
+    for session in (ours, first, second):
+        session.begin()
+    os.utime(first.directory / "lock", ns=(5, 5))
+    (area / "tmp" / "dead").mkdir()
+    (area / "tmp" / "dead" / "lock").touch()
+    os.utime(area / "tmp" / "dead" / "lock", ns=(1, 1))
+    assert oldest_start_ns(area, ours.directory) == 5
+    first.close()
+    second.close()
+    assert oldest_start_ns(area, ours.directory) is None
+    ours.close()
+
+
+def test_what_gets_its_name_is_in_use(tmp_path: Path) -> None:
+    """A file that was long in the making is as new as the session when it appears."""
+    session = Session(_area(tmp_path))
+    path = session.temporary()
+    path.touch()
+    os.utime(path, ns=(0, 0))
+    session.publish(path, tmp_path / "final")
+    assert (tmp_path / "final").stat().st_mtime_ns >= (session.directory / "lock").stat().st_mtime_ns
+    session.close()

@@ -11,7 +11,7 @@ import pytest
 from builder.errors import StoreError
 from builder.store import Store, files
 from builder.store.snapshots import SNAPSHOT_VERSION
-from builder.values.digest import ChainId
+from builder.values.digest import ChainId, DiffId
 
 CHAIN = ChainId.of(b"chain")
 
@@ -132,3 +132,22 @@ def test_missing_tree_is_plain(store: Store) -> None:
     """Publishing a scratch without a tree is a StoreError."""
     with pytest.raises(StoreError, match="snapshot"):
         store.snapshots.publish(store.snapshots.scratch(), CHAIN)
+
+
+def test_settling_is_no_use(store: Store) -> None:
+    """A settled snapshot is as old as it was, and what its state says of the tree stays."""
+    state = store.snapshots.publish(_tree(store), CHAIN, DiffId.of(b"layer")).parent / "state"
+    os.utime(state, ns=(5, 5))
+    before = files.decode(state.read_bytes())
+    store.snapshots.settle()
+    assert state.stat().st_mtime_ns == 5
+    assert files.decode(state.read_bytes()) == {**before, "boot": "settled"}
+    assert before["layer"] == str(DiffId.of(b"layer"))
+
+
+def test_settling_beside_who_removes(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A snapshot that goes away while the disk is waited for is no error."""
+    published = store.snapshots.publish(_tree(store), CHAIN)
+    monkeypatch.setattr("builder.kernel.syscalls.syncfs", lambda _: store.snapshots.discard(published))
+    assert store.snapshots.settle() == 1
+    assert store.snapshots.find(CHAIN) is None
