@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from builder.errors import ImageError
-from builder.oci.body import Body
+from builder.oci.body import Body, Repeat
 from builder.oci.client import Client
 from builder.oci.parcel import Parcel
 from builder.oci.refusal import Refusal, refusal_of
@@ -34,6 +34,8 @@ _DONE = (200, 201, 204)
 _ACCEPTED = (200, 201, 202, 204)
 _NO_MOUNT = (400, 401, 403, 404, 405, 422)  # a repository that we may not read, or a registry without mounts
 _LOST = (400, 404, 409, 416, 500, 502, 503, 504)  # the session is gone or stands elsewhere: to be asked about
+_MENDABLE = ("BLOB_UPLOAD_INVALID", "BLOB_UPLOAD_UNKNOWN", "DIGEST_INVALID", "RANGE_INVALID", "SIZE_INVALID")
+_NOTHING = Body.of(b"", Repeat.ALWAYS)  # a session that is opened twice times out
 _PIECES = (32 << 20, 4 << 20)  # tried in this order where one request may not hold the whole blob
 _MOST_PIECE = 512 << 20
 
@@ -84,7 +86,7 @@ class Upload:
         self._cancel()
         query = urlencode({"mount": str(self._blob.digest), "from": repository})
         url = f"{self._client.url('blobs', 'uploads/')}?{query}"
-        with self._client.request("POST", url, {}, good=(201, 202, *_NO_MOUNT)) as response:
+        with self._client.request("POST", url, {}, _NOTHING, good=(201, 202, *_NO_MOUNT)) as response:
             if response.status_code == 202:
                 self._follow(response)
             return response.status_code == 201
@@ -94,15 +96,17 @@ class Upload:
         patience = self._client.http.patience
         deadline = patience.deadline_for(self._blob.size)
         attempt, furthest = 0, 0
+        failure: ImageError | None = None
         while True:
             try:
+                if failure is not None and self._look():
+                    return None  # all of it had arrived, only the answer was lost
+                if self._there > furthest:
+                    attempt, furthest = 0, self._there
                 return self._go_on(parcel)
             except _Broken as broken:
                 failure = broken.error
-            if self._look():
-                return None  # all of it had arrived, only the answer was lost
-            attempt = 1 if self._there > furthest else attempt + 1
-            furthest = max(furthest, self._there)
+            attempt += 1
             if attempt >= patience.attempts or time.monotonic() > deadline:
                 raise failure
             self._client.http.wait(attempt, "")
@@ -121,7 +125,7 @@ class Upload:
 
     def _open(self) -> None:
         url = self._client.url("blobs", "uploads/")
-        with self._client.request("POST", url, {}, good=(202,)) as response:
+        with self._client.request("POST", url, {}, _NOTHING, good=(202,)) as response:
             self._follow(response)
             least = response.headers.get("OCI-Chunk-Min-Length", "")
         if self._piece_bytes and least.isascii() and least.isdigit():
@@ -145,33 +149,44 @@ class Upload:
     def _sent(
         self, method: str, url: str, headers: dict[str, str], body: Body, good: tuple[int, ...]
     ) -> requests.Response:
-        try:
-            response = self._client.request(method, url, headers, body, good=(*good, *_LOST, 413))
-        except ImageError as error:
-            if isinstance(error.__cause__, TransferBroken):
-                raise _Broken(error) from error
-            raise
+        response = self._asked(method, url, headers, body, (*good, *_LOST, 413))
         if response.status_code in good:
             return response
         refusal = refusal_of(response, self._client.http)
         failure = self._error(refusal)
-        if refusal.status != 413:
-            raise _Broken(failure)
-        self._piece_bytes = next(self._smaller, 0)
-        if not self._piece_bytes or self._piece_bytes >= body.size:
+        if refusal.status == 413:
+            self._take_less(body, failure)
+        elif refusal.status == 400 and refusal.codes and not set(refusal.codes) & set(_MENDABLE):
+            raise failure
+        raise _Broken(failure)
+
+    def _asked(
+        self, method: str, url: str, headers: dict[str, str], body: Body | None, good: tuple[int, ...]
+    ) -> requests.Response:
+        """The client's answer; a connection that broke is something that another attempt may mend."""
+        try:
+            return self._client.request(method, url, headers, body, good)
+        except ImageError as error:
+            if isinstance(error.__cause__, TransferBroken):
+                raise _Broken(error) from error
+            raise
+
+    def _take_less(self, body: Body, failure: ImageError) -> None:
+        """After a request that was too large: begin again in smaller pieces. Raises `failure` where there are none."""
+        self._piece_bytes = next((size for size in self._smaller if size < body.size), 0)
+        if not self._piece_bytes:
             raise failure
         self._start_over()
-        raise _Broken(failure)
 
     def _look(self) -> bool:
         """After a break: how much the session has, by its own account; whether all of the blob is in the repository.
 
-        "0-0" is what some registries say of nothing and others of one byte: both are begun anew.
+        "0-0" is what some registries say of nothing and others of one byte: both are begun anew. Raises _Broken.
         """
         if not self._session:
             return False
-        url = self._session
-        with self._client.request("GET", url, {}, good=(*_ACCEPTED, 401, 403, *_LOST, 405, 410)) as response:
+        good = (*_ACCEPTED, 401, 403, *_LOST, 405, 410)
+        with self._asked("GET", self._session, {}, None, good) as response:
             there = _end_of(response) if response.status_code in _ACCEPTED else None
             if there is not None and 1 < there <= self._blob.size:
                 self._follow(response)

@@ -39,6 +39,10 @@ class Exchange:
             return b"".join(parts)
         return self._handler.rfile.read(int(self.headers.get("Content-Length") or 0))
 
+    def read_some(self, count: int) -> bytes:
+        """No more than `count` bytes of a body that is not in chunks."""
+        return self._handler.rfile.read(min(count, int(self.headers.get("Content-Length") or 0)))
+
     def send(self, status: int, body: bytes = b"", **headers: str | int) -> None:
         """Answer whole; `headers` are spelt with underscores. A Content-Length can be lied about."""
         self.begin(status, **{"Content_Length": len(body), **headers})
