@@ -6,6 +6,7 @@ made yet. How one `-o` is written is the business of `output_kinds`.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -95,9 +96,9 @@ def _require_places(outputs: list[Output]) -> None:
             raise UsageError(f"{OPTION}: two outputs go to {place}", hint="give each a place of its own")
         taken.add(place)
         is_directory = isinstance(output, OciOutput | LocalOutput)
-        if not is_directory and place.is_dir():
+        if not is_directory and os.path.isdir(place):
             raise UsageError(f"{OPTION}: {place} is a directory, and a file is to be written", hint="name a file")
-        if is_directory and place.exists() and not place.is_dir():
+        if is_directory and os.path.exists(place) and not os.path.isdir(place):
             raise UsageError(f"{OPTION}: {place} is not a directory", hint="name a directory, or one to be made")
 
 

@@ -355,12 +355,21 @@ def test_a_full_disk(pybuild: Pybuild, busybox: str, when: str) -> None:
 
 
 @pytest.mark.kernel
-@pytest.mark.parametrize("output", ["small/layout", "small/image.tar"])
-def test_a_full_disk_at_the_output(pybuild: Pybuild, output: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "output"),
+    [
+        ("oci", "small/layout"),
+        ("oci", "small/image.tar"),
+        ("docker", "small/image.tar"),
+        ("tar", "small/files.tar"),
+        ("local", "small/files"),
+    ],
+)
+def test_a_full_disk_at_the_output(pybuild: Pybuild, kind: str, output: str) -> None:
     """Half an output is never there under its name."""
     pybuild.write("Buildfile", "FROM scratch\nCOPY big /\n")
     (pybuild.room / "big").write_bytes(os.urandom(3_000_000))
-    ended = on_small_disk(pybuild, "2m", "-o", f"type=oci,dest={output}", ".")
+    ended = on_small_disk(pybuild, "2m", "-o", f"type={kind},dest={output}", ".")
     assert_one_error(ended, STORE, f"no space left to write {output}")
 
 
