@@ -57,7 +57,7 @@ def request_of(options: BuildOptions, caller: Caller) -> BuildRequest:
         ulimits=tuple(arguments.read_ulimit(word) for word in options.ulimit),
         memory_bytes=arguments.read_memory(options.memory),
         proxies=tuple(pair for pair in arguments.proxies_of(environment) if pair[0] not in given),
-        access=access_of(_connection(options), caller),
+        access=access_of(_connection(options), caller, options.tag if options.push else ()),
         compression=settings.compression.value,
         compression_level=settings.compression_level.value,
         store_limit_bytes=settings.limit_bytes.value,
