@@ -42,6 +42,6 @@ def _behind_files(text: str, start: int, cuts: list[int], directory: Path) -> li
 
     def leaves_file(cut: int) -> bool:
         file = text[start:cut]
-        return os.path.lexists(directory / file) or os.path.lexists(directory / file.rpartition(":")[0])
+        return any(name and os.path.lexists(directory / name) for name in (file, file.rpartition(":")[0]))
 
     return [cut for cut in cuts if leaves_file(cut)] or cuts

@@ -12,11 +12,14 @@ from builder.commands.connection import Connection, access_of
 from builder.commands.line import Line
 from builder.commands.lookup import TRANSPORTS, familiar, find_named, host_platform, is_store, load, missing
 from builder.commands.progress import shown
+from builder.errors import ImageError
 from builder.oci.open import open_source
 from builder.stages.borrow import Borrowed
 from builder.stages.images import FoundImage
 from builder.stages.look import Look
 from builder.store import Store
+from builder.values.image import Image
+from builder.values.platform import Platform
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,7 @@ def looking(texts: Sequence[str], line: Line, caller: Caller) -> Iterator[Lookin
     Raises ImageError, StoreError, UsageError.
     """
     root = store_root(line.text("root"), caller)
-    platform = read_platform(line.text("platform")) or host_platform()
+    asked = read_platform(line.text("platform"))
     with ExitStack() as things:
         store = things.enter_context(Store.open(root)) if is_store(root) else None
         progress = things.enter_context(ExitStack())
@@ -48,16 +51,26 @@ def looking(texts: Sequence[str], line: Line, caller: Caller) -> Iterator[Lookin
 
         def look(text: str) -> Look:
             if text.startswith(TRANSPORTS):
-                access = access_of(Connection.of(line), caller)
+                outside = [name for name in texts if name.startswith(TRANSPORTS)]
+                access = access_of(Connection.of(line), caller, outside)
                 source = open_source(text, borrowed.temporary, directory=caller.directory, access=access)
-                image = source.load(platform)
+                image = source.load(asked or host_platform())
                 borrowed.learn(FoundImage(image, source))
-                return Look(source.name, image, borrowed)
+                return Look(source.name, _checked(source.name, image, asked), borrowed)
             if store is None:
                 raise missing(text, [])
             found = find_named(text, store)
-            names = tuple(familiar(image.name) for image in found.names)
-            return Look(found.title, load(store, found.manifest, platform), borrowed, names)
+            image = load(store, found.manifest, asked)
+            names = tuple(familiar(each.name) for each in found.names)
+            return Look(found.title, _checked(found.title, image, asked), borrowed, names)
 
         looks = {text: look(text) for text in dict.fromkeys(texts)}
         yield Looking(tuple(looks[text] for text in texts), progress)
+
+
+def _checked(name: str, image: Image, asked: Platform | None) -> Image:
+    """The image, unless it is a lone one for another platform than was asked for."""
+    there = image.config.platform
+    if asked is not None and (there.os, there.architecture) != (asked.os, asked.architecture):
+        raise ImageError(f"{name}: there is no image for {asked}", hint=f"there is one for {there} only")
+    return image

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -67,3 +68,12 @@ def test_formats() -> None:
     assert (read_format("table"), read_format("json")) == (False, True)
     with pytest.raises(UsageError, match="--format"):
         read_format("{{.ID}}")
+
+
+def test_the_width_of_results() -> None:
+    """Results for a terminal know its width; what goes elsewhere is never cut."""
+    assert caller().columns is None
+    with terminal.opened(columns=42) as (_, theirs), os.fdopen(os.dup(theirs), "w") as stream:
+        assert replace(caller(), stdout=stream).columns == 42
+    with terminal.opened(columns=0) as (_, theirs), os.fdopen(os.dup(theirs), "w") as stream:
+        assert replace(caller(), stdout=stream).columns is None

@@ -6,11 +6,16 @@ import json
 import os
 from pathlib import Path
 
+import pytest
+
 from builder.commands.app import run
 from builder.commands.caller import Caller
+from builder.errors import UsageError
 from tests.commands.built import build_into
 from tests.commands.callers import caller, said
+from tests.commands.looks import json_of, lines_of, store_image
 from tests.report import terminal
+from tests.stages.builds import row
 
 
 def test_config_and_layers(tmp_path: Path) -> None:
@@ -43,3 +48,19 @@ def test_a_narrow_terminal(tmp_path: Path) -> None:
         run(["inspect", "app:1", "--root", str(tmp_path / "store"), "--format", "table"], who)
         layers = terminal.read_now(ours).split("LAYER")[1].splitlines()
         assert all(len(line) <= 42 for line in layers) and layers[1].endswith("...")
+
+
+def test_several_images(tmp_path: Path) -> None:
+    """Several images come one after the other; as JSON they are an array, where one alone is an object."""
+    store_image(tmp_path, "app:1")
+    store_image(tmp_path, "app:2", [[row("a", "a")]])
+    text = "\n".join(lines_of(tmp_path, "inspect", "app:1", "app:2"))
+    assert text.count("Name:") == 2 and "\n\nName:      app:2\n" in text
+    assert [document["name"] for document in json_of(tmp_path, "inspect", "app:2", "app:1")] == ["app:2", "app:1"]
+
+
+def test_templates_of_docker(tmp_path: Path) -> None:
+    """A Go template is refused with what to do instead."""
+    with pytest.raises(UsageError, match="Go templates are not supported") as caught:
+        lines_of(tmp_path, "inspect", "--format", "{{.Id}}", "app:1")
+    assert "jq" in (caught.value.hint or "")

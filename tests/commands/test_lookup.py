@@ -7,11 +7,14 @@ from pathlib import Path
 import pytest
 
 from builder.commands.build import build
-from builder.commands.lookup import familiar, find_image
+from builder.commands.lookup import familiar, find_image, find_named, is_store
 from builder.commands.options import BuildOptions
 from builder.errors import ImageError
+from builder.store import Store
+from builder.values.platform import Platform
 from tests.commands.built import build_into, make_context
 from tests.commands.callers import caller
+from tests.stages.builds import base, row
 
 
 def test_by_any_spelling_of_its_name(tmp_path: Path) -> None:
@@ -83,6 +86,39 @@ def test_a_digest_that_is_no_manifest(tmp_path: Path) -> None:
     image = find_image(build_into(root, tmp_path / "c", "app"), root, caller())[1]
     with pytest.raises(ImageError):
         find_image(str(image.layers[0].descriptor.digest), root, caller())
+
+
+def test_the_names_of_what_was_found(tmp_path: Path) -> None:
+    """Who tags or removes learns the name that was typed, and all other names of that image."""
+    root = tmp_path / "store"
+    digest = build_into(root, tmp_path / "c", "app:1", "localhost/app:2")
+    with Store.open(root) as store:
+        by_name, by_digest = find_named("localhost/app:2", store), find_named(digest[7:17], store)
+        for spelling in ("store:localhost/app:2", f"localhost/app:2@{digest}", f"localhost/app@{digest}"):
+            assert find_named(spelling, store) == by_name
+        with pytest.raises(ImageError):
+            find_named(f"other/app@{digest}", store)
+        with pytest.raises(ImageError):
+            find_named(f"app:1@sha256:{'0' * 64}", store)
+    assert by_name.typed is not None and by_name.typed.name == "localhost/app:2"
+    assert [image.name for image in by_name.names] == ["localhost/app:2", "docker.io/library/app:1"]
+    assert by_digest.typed is None and len(by_digest.names) == 2
+    assert by_name.manifest == by_digest.manifest and str(by_name.manifest.digest) == digest
+
+
+def test_an_image_of_one_platform_of_an_index(tmp_path: Path) -> None:
+    """A name may stand for an index; then the platform chooses."""
+    layout = base(tmp_path / "layout", [[row("a", "a")]], platforms=("linux/amd64", "linux/arm64"))
+    for architecture in ("amd64", "arm64"):
+        platform = Platform.of("linux", architecture)
+        assert find_image(layout, tmp_path / "none", caller(), None, platform)[1].config.platform == platform
+
+
+def test_no_store_is_made(tmp_path: Path) -> None:
+    """An empty directory is no store, and does not become one by looking."""
+    assert not is_store(tmp_path / "none") and not is_store(tmp_path)
+    (tmp_path / "file").write_text("")
+    assert not is_store(tmp_path / "file") and is_store(tmp_path)
 
 
 def test_familiar_names() -> None:
