@@ -55,8 +55,10 @@ def _index_entries(named: NamedImage) -> tuple[Descriptor, ...]:
 
 
 def _manifest_entry(named: NamedImage) -> dict[str, object]:
-    """The image's object in manifest.json. `docker load` takes a familiar name for what it is; so do the others."""
-    tags = dict.fromkeys(name.familiar for name in _tagged(named))
+    """The image's object in manifest.json. Names are in full: docker reads `app:1` and `docker.io/library/app:1` as the
+    same, but podman makes `localhost/app:1` of a short one where the archive holds several images.
+    """
+    tags = dict.fromkeys(str(name) for name in _tagged(named))
     return {
         "Config": blob_name(named.image.config_descriptor),
         "RepoTags": list(tags) or None,

@@ -43,7 +43,8 @@ def test_several_images_go_into_one_archive(tmp_path: Path) -> None:
     (tmp_path / "two").mkdir()
     build_into(tmp_path / "store", tmp_path / "two", "other:2")
     assert save(tmp_path, "app:1", "docker.io/library/app:also", "store:other:2", output="a.tar") == 0
-    assert [entry["RepoTags"] for entry in manifest_json(tmp_path / "a.tar")] == [["app:1", "app:also", "other:2"]]
+    names = ["docker.io/library/app:1", "docker.io/library/app:also", "docker.io/library/other:2"]
+    assert [entry["RepoTags"] for entry in manifest_json(tmp_path / "a.tar")] == [names]
     assert str(ArchiveSource(tmp_path / "a.tar", "docker.io/library/app:1").load(build_platform()).manifest.digest) == (
         digest
     )
