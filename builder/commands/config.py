@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 
 from builder.commands.caller import Caller, default_root, read_format
 from builder.commands.line import Line
 from builder.commands.setting_keys import KEYS
-from builder.commands.settings import config_files, settings_of
+from builder.commands.settings import config_files, rules_of, settings_of
 from builder.errors import UsageError
 from builder.report.tables import columns
 from builder.report.text import printable
@@ -17,7 +18,8 @@ from builder.values.settings import Setting, Settings
 _NOTHING = {
     "store.limit": "no limit",
     "build.compression-level": "the compression's own",
-    "registries.search": "docker.io",
+    "registries.search": "as registries.conf says, else docker.io",
+    "registries.mirrors": "as registries.conf says",
     "registries.authfile": "podman's and docker's",
     "registries.timeout": "no limit",
 }
@@ -30,12 +32,19 @@ Json = str | int | float | None | list[str] | dict[str, list[str]]
 
 
 def run(line: Line, caller: Caller) -> int:
-    """Print the settings. Raises UsageError for a configuration file that cannot be understood."""
+    """Print the settings, and which registries.conf counts beside them. Raises UsageError for a configuration file that
+    cannot be understood."""
     as_json = read_format(line.text("format"))
     settings = settings_of(caller)
+    also = rules_of(settings, caller).files.all()
     rows = [(key.title, _setting(settings, key.field)) for key in KEYS]
     rows[0] = (rows[0][0], _root(settings, line.text("root"), caller))
-    caller.say([_json(rows, caller) if as_json else _table(rows)])
+    if as_json:
+        caller.say([_json(rows, config_files(caller), also)])
+    else:
+        caller.say(
+            [_table(rows), *(["", *(f"What names mean: {printable(str(path))}" for path in also)] if also else [])]
+        )
     return 0
 
 
@@ -63,10 +72,13 @@ def _table(rows: Sequence[tuple[str, Setting[object]]]) -> str:
     return columns([head, *cells])
 
 
-def _json(rows: Sequence[tuple[str, Setting[object]]], caller: Caller) -> str:
-    settings = {title: {"value": _plain(title, each.value), "from": each.origin} for title, each in rows}
-    files = [str(path) for path in config_files(caller)]
-    return json.dumps({"files": files, "settings": settings}, indent=2)
+def _json(rows: Sequence[tuple[str, Setting[object]]], files: Sequence[Path], also: Sequence[Path]) -> str:
+    document = {
+        "files": [str(path) for path in files],
+        "registriesConf": [str(path) for path in also],
+        "settings": {title: {"value": _plain(title, each.value), "from": each.origin} for title, each in rows},
+    }
+    return json.dumps(document, indent=2)
 
 
 def _shown(title: str, value: object) -> str:

@@ -230,12 +230,14 @@ def _names_to_keep(text: str, reference: Reference, source: ImageSource) -> tupl
 
 def _with_stage(hint: str | None, name: str, stages: tuple[str, ...]) -> str | None:
     """The hint with the stage that a name may have been meant for."""
+    near = nearest(name, stages)
     if name.lower() in stages:
-        more = f"the stage {name.lower()} cannot be used here: a stage can only use those before it"
+        more = f"the stage {name.lower()} cannot be used here: a stage can only use those before it."
+    elif near:
+        more = f"did you mean the stage {near}?"
     else:
-        near = nearest(name, stages)
-        more = f"did you mean the stage {near}?" if near else ""
-    return "; ".join(filter(None, (more, hint))) or None
+        return hint
+    return f"{more} Otherwise: {hint}" if hint else more
 
 
 def _nothing(_: FoundImage) -> None:

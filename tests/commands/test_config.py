@@ -39,7 +39,7 @@ def printed(directory: Path, config: str, **options: str | None) -> str:
 
 def rows(text: str) -> dict[str, tuple[str, str]]:
     """The table by its keys."""
-    lines = [line.split("  ") for line in text.splitlines()]
+    lines = [line.split("  ") for line in text.partition("\n\n")[0].splitlines()]
     cells = [[cell.strip() for cell in line if cell.strip()] for line in lines]
     return {title: (value, origin) for title, value, origin in cells}
 
@@ -53,7 +53,8 @@ def test_every_key_and_its_default(tmp_path: Path) -> None:
     assert table["store.path"][0] == "/home/me/.local/share/pybuild"
     assert table["store.limit"][0] == "no limit"
     assert table["build.network"][0] == "default"
-    assert table["registries.mirrors"][0] == "none"
+    assert table["registries.mirrors"][0] == "as registries.conf says"
+    assert table["registries.insecure"][0] == "none"
 
 
 def test_what_is_set_is_shown_with_its_line(tmp_path: Path) -> None:
@@ -106,6 +107,21 @@ def test_json(tmp_path: Path) -> None:
     assert values["registries.authfile"] is None
     assert document["settings"]["store.path"]["from"] == "default"
     assert json.loads(printed(tmp_path, "", format="json"))["settings"]["registries.mirrors"]["value"] == {}
+
+
+def test_the_registries_conf_that_counts_is_named(tmp_path: Path) -> None:
+    """The user's own, which replaces the machine's, with its drop-ins; in both forms."""
+    folder = tmp_path / ".config/containers"
+    for path in (folder / "registries.conf", folder / "registries.conf.d/1.conf"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("")
+    expected = [str(folder / "registries.conf"), str(folder / "registries.conf.d/1.conf")]
+    who = caller(tmp_path, {"PYBUILD_CONFIG": "/dev/null"}, home=tmp_path)
+    run(Line({"format": None, "root": None}), who)
+    assert said(who).splitlines()[-2:] == [f"What names mean: {path}" for path in expected]
+    who = caller(tmp_path, {"PYBUILD_CONFIG": "/dev/null"}, home=tmp_path)
+    run(Line({"format": "json", "root": None}), who)
+    assert json.loads(said(who))["registriesConf"] == expected
 
 
 def test_a_mistake_in_the_file_is_told(tmp_path: Path) -> None:
