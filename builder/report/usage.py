@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 
 from builder.report.tables import columns
-from builder.report.text import human_age, human_size, printable
+from builder.report.text import cut, human_age, human_size, printable
 from builder.store.holdings import Kind
 from builder.store.prune import Gone
 from builder.store.sizes import Size
@@ -23,7 +23,8 @@ TITLES = {
     Kind.LEFTOVERS: "leftovers",
     Kind.UNFINISHED: "unfinished work",
 }
-_KEY_COLUMNS = 24
+_FOLDERS = {"sha256": "blob ", "layers": "record of layer ", "indexes": "index of layer "}
+_COLUMNS = 48
 
 
 def size_text(size: Size) -> str:
@@ -46,8 +47,8 @@ def entries_table(usage: Usage, now_s: float) -> str:
     """A line for each thing, those used last at the end."""
     rows = [("KIND", "WHAT", "SIZE", "LAST USED", "RECLAIMABLE")]
     for entry in sorted(usage.entries, key=lambda entry: (list(Kind).index(entry.kind), entry.used_s, entry.key)):
-        label = printable(entry.label)
-        shown = label if len(label) <= _KEY_COLUMNS * 2 else label[: _KEY_COLUMNS * 2 - 3] + "..."
+        label = f"{_FOLDERS.get(entry.key.split('/')[-2], '')}{printable(entry.label)}"
+        shown = cut(label, _COLUMNS)
         age = human_age(now_s - entry.used_s)
         rows.append((TITLES[entry.kind], shown, size_text(entry.size), age, "yes" if entry.reclaimable else "no"))
     return columns(rows, right=frozenset((2,)))

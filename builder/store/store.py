@@ -122,6 +122,11 @@ class Store:
         """Where things wait to be removed."""
         return self.root / _AREA / "trash"
 
+    @property
+    def room(self) -> Path:
+        """Where this process keeps what it has not finished. Raises StoreError."""
+        return self._session.directory
+
     def trash(self) -> list[Path]:
         """What a RemoveJob should remove: trees and files that nobody will look for again. Raises StoreError."""
         with files.plain_errors("cannot read the store's trash"):

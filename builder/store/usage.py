@@ -63,6 +63,7 @@ def usage(store: Store) -> Usage:
             for key, thing in holdings.things.items()
         ]
         entries += _loose(store, "trash", Kind.LEFTOVERS) + _loose(store, "tmp", Kind.UNFINISHED)
+        entries = [entry for entry in entries if store.root / entry.key != store.room]
     return Usage(tuple(_use(kind, entries) for kind in Kind), tuple(entries))
 
 
