@@ -69,9 +69,11 @@ def _input(text: str | None, caller: Caller, store: Store) -> Iterator[tuple[Pat
         if path.is_dir() or _is_regular_or_missing(path):
             yield path, text
             return
-        descriptor, name = os.open(path, os.O_RDONLY | os.O_CLOEXEC), text  # a pipe of the shell's <(…)
-    if stat.S_ISREG(os.fstat(descriptor).st_mode) and os.lseek(descriptor, 0, os.SEEK_CUR) == 0:
-        yield Path(f"/proc/self/fd/{descriptor}"), name
+        descriptor, name = _open(path, text), text  # a pipe of the shell's <(…)
+    again = Path(f"/proc/self/fd/{descriptor}")
+    at_start = stat.S_ISREG(os.fstat(descriptor).st_mode) and os.lseek(descriptor, 0, os.SEEK_CUR) == 0
+    if at_start and os.access(again, os.R_OK):  # it may be a file that another user has opened for us
+        yield again, name
         return
     spool = store.blobs.temporary()
     try:
@@ -79,6 +81,13 @@ def _input(text: str | None, caller: Caller, store: Store) -> Iterator[tuple[Pat
         yield spool, name
     finally:
         spool.unlink(missing_ok=True)
+
+
+def _open(path: Path, name: str) -> int:
+    try:
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise ImageError(f"{name} cannot be read: {error.strerror}") from error
 
 
 def _is_regular_or_missing(path: Path) -> bool:
