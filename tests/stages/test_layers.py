@@ -290,7 +290,7 @@ def test_the_first_error_stops_the_other_layers(bench: Bench) -> None:
         begun = time.monotonic()
         with pytest.raises(ImageError, match="not found"):
             layers.ensure_all(image.layers)
-        assert time.monotonic() - begun < 1.5
+        assert time.monotonic() - begun < 4
         assert not store.blobs.has(image.layers[0].descriptor.digest)
         assert os.listdir(store.blobs.temporary().parent) == ["lock"]
 
