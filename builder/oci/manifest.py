@@ -167,6 +167,7 @@ def read_descriptor(document: Document) -> Descriptor:
         size=size,
         annotations=document.pairs("annotations"),
         platform=None if platform is None else _platform(platform),
+        artifact_type=document.text("artifactType"),
     )
 
 
@@ -247,4 +248,6 @@ def descriptor_fields(descriptor: Descriptor) -> dict[str, object]:
         platform = descriptor.platform
         parts = {"architecture": platform.architecture, "os": platform.os, "variant": platform.variant}
         fields["platform"] = {name: value for name, value in parts.items() if value}
+    if descriptor.artifact_type:
+        fields["artifactType"] = descriptor.artifact_type
     return fields

@@ -6,8 +6,9 @@ Source: OCI distribution-spec 1.1, "Push".
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 from builder.errors import ImageError
 from builder.oci.client import Client
@@ -23,6 +24,7 @@ from builder.values.digest import Digest
 from builder.values.image import DOCKER_MANIFEST, Descriptor, Image
 from builder.values.reference import Reference
 
+NO_CONDITION: Mapping[str, str] = MappingProxyType({})
 _MOST_ORIGINS = 3  # of one blob: each that fails costs a request
 _MOST_SCOPES = 20  # repositories to ask a token for: the request for it is a URL
 _KEPT = (200, 201, 202)
@@ -145,14 +147,24 @@ class Repository:
         brought = dict(zip((blob.digest for blob in missing), carry_all(missing, bring), strict=True))
         return tuple(brought.get(blob.digest, Outcome.THERE) for blob in self._blobs)
 
-    def put_manifest(self, manifest: Descriptor, data: bytes, reference: str) -> None:
-        """Store a manifest or index under a tag (or its own digest). Raises ImageError."""
+    def put_manifest(
+        self, manifest: Descriptor, data: bytes, reference: str, condition: Mapping[str, str] = NO_CONDITION
+    ) -> str:
+        """Store a manifest or index under a tag (or its own digest); gives the digest of the manifest that it refers to
+        where the registry has noted that (OCI-Subject), else "". Raises ImageError.
+
+        `condition` are headers such as If-Match; where the registry finds that it is not met, nothing is stored.
+        """
         url = self._client.url("manifests", reference)
-        headers = {"Content-Type": manifest.media_type}
-        with self._client.request("PUT", url, headers, data, good=(*_KEPT, *_REFUSED)) as response:
+        headers = {"Content-Type": manifest.media_type, **condition}
+        unmet = (412,) if condition else ()
+        with self._client.request("PUT", url, headers, data, good=(*_KEPT, *_REFUSED, *unmet)) as response:
+            if response.status_code in unmet:
+                return ""
             if response.status_code not in _KEPT:
                 raise self._refused(refusal_of(response, self._client.http), manifest)
             check_digest(response, manifest.digest, f"the manifest of {self._place.familiar}")
+            return response.headers.get("OCI-Subject", "")
 
     def _refused(self, refusal: Refusal, manifest: Descriptor) -> ImageError:
         host, name = self._place.registry, self._place.familiar

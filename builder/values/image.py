@@ -26,13 +26,16 @@ DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar"
 
 @dataclass(frozen=True, slots=True)
 class Descriptor:
-    """Points at a blob: what it is, its digest and its size in bytes."""
+    """Points at a blob: what it is, its digest and its size in bytes. `artifact_type` is what a manifest that is no
+    image says it holds.
+    """
 
     media_type: str
     digest: Digest
     size: int
     annotations: tuple[tuple[str, str], ...] = ()
     platform: Platform | None = None
+    artifact_type: str = ""
 
 
 @dataclass(frozen=True, slots=True)
