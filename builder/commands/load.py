@@ -87,7 +87,7 @@ def _open(path: Path, name: str) -> int:
     try:
         return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
-        raise ImageError(f"{name} cannot be read: {error.strerror}") from error
+        raise ImageError(f"{name} cannot be read: {error.strerror}", hint="check the path and its rights") from error
 
 
 def _is_regular_or_missing(path: Path) -> bool:

@@ -47,6 +47,9 @@ def _to_stream(descriptor: int, what: str, write: Callable[[Path | BinaryIO], No
 
 def _unwritable(error: OSError, what: str) -> StoreError:
     if isinstance(error, BrokenPipeError):
-        return StoreError(f"{what} was closed before all of the image was written")
-    hint = "make room there" if error.errno in (errno.ENOSPC, errno.EDQUOT) else None
+        return StoreError(
+            f"{what} was closed before all of the image was written", hint="whoever reads it has to read to its end"
+        )
+    is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    hint = "make room there" if is_full else "choose a place that you may write to"
     return StoreError(f"cannot write the image to {what}: {error.strerror}", hint=hint)

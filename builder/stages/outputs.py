@@ -6,16 +6,16 @@ then shared by all outputs that want the same.
 
 from __future__ import annotations
 
-import errno
-import stat
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, assert_never
 
-from builder.errors import ImageError, StoreError
+from builder.errors import ImageError
+from builder.oci.sink import send_to
 from builder.stages.hands import Hands
-from builder.stages.variant import Built, variant
+from builder.stages.export import Built
+from builder.stages.variant import variant
 from builder.values.access import Access
 from builder.values.event import PUSHED, Exported, Note
 from builder.values.image import Image
@@ -29,7 +29,6 @@ from builder.values.output import (
     Output,
     PushBy,
     PushOutput,
-    Stream,
     TarOutput,
 )
 from builder.values.reference import Reference
@@ -87,7 +86,7 @@ def _oci_archive(output: OciArchiveOutput, built: Built, hands: Hands) -> Image:
     from builder.oci.archive import write_archive
 
     image, names = variant(built, output.options, hands), _names(output.names, hands)
-    _to(output.destination, lambda out: write_archive(out, image, hands.store.blobs.path, names))
+    send_to(output.destination, lambda out: write_archive(out, image, hands.store.blobs.path, names))
     return _told("OCI archive", output.destination, image, hands)
 
 
@@ -95,7 +94,7 @@ def _docker_archive(output: DockerOutput, built: Built, hands: Hands) -> Image:
     from builder.oci.docker_save import write_docker_archive
 
     image, names = variant(built, output.options, hands), _names(output.names, hands)
-    _to(output.destination, lambda out: write_docker_archive(out, image, hands.store.blobs.path, names))
+    send_to(output.destination, lambda out: write_docker_archive(out, image, hands.store.blobs.path, names))
     return _told("docker archive", output.destination, image, hands)
 
 
@@ -120,7 +119,7 @@ def _tar(output: TarOutput, built: Built, hands: Hands) -> None:
         else:
             write_tar_of(built.image, out, hands.layers)
 
-    _to(output.destination, write)
+    send_to(output.destination, write)
     hands.emit(Exported("tar of files", str(output.destination)))
 
 
@@ -186,40 +185,3 @@ def _name(image: Image, names: tuple[Reference, ...], hands: Hands) -> None:
 def _told(kind: str, destination: Destination, image: Image, hands: Hands) -> Image:
     hands.emit(Exported(kind, str(destination), image.manifest.digest))
     return image
-
-
-def _to(destination: Destination, write: Callable[[Path | BinaryIO], None]) -> None:
-    """Have one file written: under its name when it is whole, or piece by piece where nothing can be replaced."""
-    if isinstance(destination, Stream):
-        _to_stream(destination.descriptor, "standard output", write)
-    elif _is_special(destination):
-        try:
-            with open(destination, "wb") as out:
-                _to_stream(out.fileno(), str(destination), write)
-        except OSError as error:
-            raise _unwritable(error, str(destination)) from error
-    else:
-        write(destination)
-
-
-def _is_special(path: Path) -> bool:
-    """Whether a path names a pipe or a device, such as /dev/stdout."""
-    try:
-        return not stat.S_ISREG(path.stat().st_mode)
-    except OSError:
-        return False
-
-
-def _to_stream(descriptor: int, what: str, write: Callable[[Path | BinaryIO], None]) -> None:
-    try:
-        with open(descriptor, "wb", closefd=False) as stream:
-            write(stream)
-    except OSError as error:
-        raise _unwritable(error, what) from error
-
-
-def _unwritable(error: OSError, what: str) -> StoreError:
-    if isinstance(error, BrokenPipeError):
-        return StoreError(f"{what} was closed before all of the image was written")
-    hint = "make room there" if error.errno in (errno.ENOSPC, errno.EDQUOT) else None
-    return StoreError(f"cannot write the image to {what}: {error.strerror}", hint=hint)
