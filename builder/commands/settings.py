@@ -5,7 +5,6 @@ say. A machine without one pays for two questions to the kernel and nothing else
 from __future__ import annotations
 
 import functools
-import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -198,8 +197,3 @@ def line_of(text: str, table: str, name: str) -> int:
 def _bare(key: str) -> str:
     """A dotted key without the quotes and spaces that it may be written with."""
     return ".".join(part.strip().strip("\"'") for part in key.split("."))
-
-
-def existing(paths: tuple[Path, ...]) -> tuple[Path, ...]:
-    """Those of the files that are there."""
-    return tuple(path for path in paths if os.path.lexists(path))

@@ -23,7 +23,7 @@ from builder.values.digest import Digest
 from builder.values.image import Descriptor, Image
 from builder.values.platform import Platform
 from builder.values.reference import Reference
-from builder.values.registries import parsed
+from builder.values.registries import Endpoint, parsed
 
 T = TypeVar("T")
 
@@ -128,14 +128,18 @@ class RegistrySource:
 
     def _find_places(self) -> tuple[Place, ...]:
         rules = self._access.rules
-        found = []
+        found: list[tuple[Reference, Endpoint]] = []
+        forbidden = None
         for meant in rules.candidates(self._text):
             blocker = rules.blocked(meant)
-            if blocker is not None:
-                raise ImageError(
+            if blocker is None:
+                found += [(meant, endpoint) for endpoint in rules.endpoints(meant)]
+            else:
+                forbidden = forbidden or ImageError(
                     f"{meant.familiar} is blocked by {blocker}", hint="that file forbids images with such names"
                 )
-            found += [(meant, endpoint) for endpoint in rules.endpoints(meant)]
+        if forbidden is not None and not found:
+            raise forbidden
         hasty = impatient(self._patience)
         return tuple(
             Place(meant, endpoint, self._access, self._patience if number == len(found) else hasty)

@@ -195,6 +195,14 @@ def test_a_blocked_name_is_refused(told: list[str]) -> None:
         source_of("bad.example/app:1", rules, told).load(AMD64)
 
 
+def test_a_blocked_search_registry_is_left_out(rogue: Rogue, told: list[str]) -> None:
+    """A short name may still be found at the others."""
+    made = sample()
+    rogue.serve("app", made, "1")
+    rules = RegistryRules(("bad.example", rogue.address), rules=(RegistryRule("bad.example", blocked=True),))
+    assert source_of("app:1", rules, told).load(AMD64) == made.image
+
+
 def test_search_registries_are_asked_in_order(rogue: Rogue, other: Rogue, told: list[str]) -> None:
     """A short name means what the first of them has; people are told which."""
     made = sample()
