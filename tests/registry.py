@@ -29,18 +29,25 @@ class Tls:
 
 @contextmanager
 def running_registry(
-    directory: Path, users: Mapping[str, str] = NOBODY, tls: Tls | None = None, port: int = 0
+    directory: Path,
+    users: Mapping[str, str] = NOBODY,
+    tls: Tls | None = None,
+    port: int = 0,
+    auth: Mapping[str, object] | None = None,
 ) -> Iterator[str]:
     """Run docker-registry with its files in `directory`; gives `127.0.0.1:PORT`. Skips the test where there is none.
 
-    With `users` (names and passwords) it wants one of these logins, by Basic; with `tls` it speaks https.
+    With `users` (names and passwords) it wants one of these logins, by Basic; with `tls` it speaks https; `auth` is its
+    whole `auth` section instead (tests/support/tokens.py).
     """
     program = shutil.which("docker-registry") or shutil.which("registry")
     if program is None:
         pytest.skip("docker-registry is not installed")
     address = f"127.0.0.1:{port or free_port()}"
     config = directory / "registry.yml"
-    config.write_text(json.dumps(_config(directory, address, users, tls)))  # YAML is JSON too
+    config.write_text(
+        json.dumps(_config(directory, address, users, tls) | ({"auth": auth} if auth else {}))
+    )  # YAML is JSON too
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "REGISTRY_"))}
     process = subprocess.Popen(
         [program, "serve", str(config)],

@@ -19,7 +19,7 @@ from builder.oci.hosts import may_lead_to, origin, registry_url
 from builder.oci.lanes import Busy
 from builder.oci.probe import base_url
 from builder.oci.tokens import Purpose, Tokens, withheld_hint
-from builder.oci.transport import Http, Patience, TransferBroken, limited_body, printable, shown
+from builder.oci.transport import Http, Patience, TransferBroken, discard, limited_body, printable, shown
 from builder.values.access import Access
 from builder.values.reference import Reference
 
@@ -96,7 +96,7 @@ class Client:
             better = tokens.renewed(sent, read_challenges(response.headers.get("WWW-Authenticate", "")))
             if better == sent:
                 break
-            response.close()
+            discard(response)
             sent = better
             response = self.http.request(method, url, headers, sent, body)
         if response.status_code in good:

@@ -26,6 +26,7 @@ MAX_REDIRECTS = 5
 _RETRIED = (429, 500, 502, 503, 504)
 _REDIRECTS = (301, 302, 303, 307, 308)
 _CHUNK_BYTES = 256 << 10
+_DISCARDED_BYTES = 16 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +139,8 @@ class Http:
                 status = response.status_code
                 if not self._is_retried(status, asked) or attempt >= self.patience.attempts:
                     return response
+                discard(response)
                 self.wait(attempt, response.headers.get("Retry-After", ""))
-                response.close()
             attempt += 1
 
     def speaks_tls(self, url: str) -> bool:
@@ -185,7 +186,7 @@ class Http:
             response = self._once(method, at, headers, body)
             if response.status_code not in _REDIRECTS or "Location" not in response.headers:
                 return response
-            response.close()
+            discard(response)
             if method not in ("GET", "HEAD") and response.status_code not in (307, 308):
                 raise ImageError(
                     f"{shown(at)} redirects ({response.status_code}) a {method}, which is not followed",
@@ -230,6 +231,8 @@ class Http:
         except (requests.RequestException, OSError, EOFError) as error:
             raise TransferBroken(url) from error
         self._answered.add(server)
+        if method == "HEAD" or response.headers.get("Content-Length") == "0":
+            response.content  # noqa: B018 - nothing is read, but the connection can be used again
         return response
 
 
@@ -299,6 +302,17 @@ def _reader(response: requests.Response) -> Callable[[int], bytes]:
     if hasattr(raw, "read1"):
         return lambda count: bytes(raw.read1(count, decode_content=False))
     return lambda count: bytes(raw.read(min(count, 4096), decode_content=False))  # urllib3 1: no read1
+
+
+def discard(response: requests.Response) -> None:
+    """Close an answer whose body does not matter; a short body is read, so that the connection can be used again."""
+    announced = response.headers.get("Content-Length", "")
+    try:
+        if announced.isascii() and announced.isdigit() and int(announced[:18]) <= _DISCARDED_BYTES:
+            limited_body(response, _DISCARDED_BYTES, Deadline(time.monotonic() + 1))
+    except (ImageError, TransferBroken):
+        pass
+    response.close()
 
 
 def limited_body(response: requests.Response, limit: int, deadline: float) -> bytes:

@@ -9,15 +9,19 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from builder.errors import ImageError
+from builder.oci.client import Client
 from builder.oci.connections import Session
 from builder.oci.hosts import Origin, origin
+from builder.oci.keyring import OneLogin
 from builder.oci.transport import Http
-from builder.values.access import Access, Trust
+from builder.values.access import Access, Credential, Trust
+from builder.values.reference import Reference
 from tests.certificates import Authority
 from tests.oci.rogue import QUICK, body, running_rogue
 
@@ -121,3 +125,50 @@ def test_an_insecure_registry_gives_no_warnings(authority: Authority) -> None:
         with warnings.catch_warnings(record=True) as seen:
             http.get(f"{server.url}/x", {}, {}).close()
         assert [str(warning.message) for warning in seen if "verif" in str(warning.message)] == []
+
+
+@contextmanager
+def counting_server() -> Iterator[tuple[str, list[int]]]:
+    """A server that keeps connections open (HTTP/1.1) and counts them; /refused asks for a login."""
+    connections: list[int] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def setup(self) -> None:
+            super().setup()
+            connections.append(1)
+
+        def do_GET(self) -> None:
+            allowed = self.path != "/v2/app/manifests/1" or "Authorization" in self.headers
+            self.send_response(200 if allowed else 401)
+            self.send_header("Content-Length", "2")
+            self.send_header("WWW-Authenticate", 'Basic realm="r"')
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(b"{}")
+
+        do_HEAD = do_GET  # noqa: N815 - http.server's name
+
+        def log_message(self, *_: object) -> None:
+            """Tests are quiet."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+    yield f"127.0.0.1:{server.server_address[1]}", connections
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_connection_is_used_again() -> None:
+    """After a refusal, after a HEAD, and after a body: a push asks a hundred questions and makes one handshake."""
+    with counting_server() as (address, connections):
+        access = Access(keyring=OneLogin(Credential("me", "secret")))
+        client = Client(Reference.parse(f"{address}/app"), access, QUICK)
+        url = client.url("manifests", "1")  # asks by a connection of its own whether TLS is spoken
+        connections.clear()
+        for method in ("GET", "HEAD", "GET", "HEAD"):
+            with client.request(method, url, {}) as response:
+                assert response.content in (b"{}", b"")
+        assert len(connections) == 1
