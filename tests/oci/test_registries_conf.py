@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from builder.values.digest import Digest
 from builder.values.image import MEDIA_LAYER_GZIP
 from builder.values.registries import Mirror, PullFrom, RegistryRule, RegistryRules, parsed
 from tests.oci.images import AMD64, sample
-from tests.registry import free_port, push
+from tests.registry import free_port, push, running_registry
 
 MANUAL = """
 unqualified-search-registries = ["example.com"]
@@ -367,19 +368,27 @@ def _our_digest(name: str, home: Path) -> str | None:
         return None
 
 
+@pytest.fixture
+def own_registry(tmp_path: Path) -> Iterator[str]:
+    """A registry that no other test fills: skopeo sends what it believes to be the same layer there instead of ours."""
+    (tmp_path / "own").mkdir()
+    with running_registry(tmp_path / "own") as address:
+        yield address
+
+
 @pytest.mark.clients
-def test_skopeo_reads_the_same_file_in_the_same_way(registry: str, tmp_path: Path) -> None:
+def test_skopeo_reads_the_same_file_in_the_same_way(own_registry: str, tmp_path: Path) -> None:
     """Locations, longest prefixes, wildcards, mirrors in order, drop-ins and blocked names lead to the same image."""
     digests: dict[str, str] = {}
     for number, kind in enumerate(("plain", "special", "wild", "mirror"), 1):
         image = sample(media_types=(MEDIA_LAYER_GZIP,) * number)
         image.write_blobs(tmp_path / "blobs")
         write_layout(tmp_path / kind, image.image, lambda digest: tmp_path / "blobs" / digest.hex, ())
-        push(f"oci:{tmp_path}/{kind}", f"{registry}/{kind}/app:1")
+        push(f"oci:{tmp_path}/{kind}", f"{own_registry}/{kind}/app:1")
         if kind == "mirror":
-            push(f"oci:{tmp_path}/{kind}", f"{registry}/mirror/blocked/app:1")
+            push(f"oci:{tmp_path}/{kind}", f"{own_registry}/mirror/blocked/app:1")
         digests[kind] = str(image.image.manifest.digest)
-    where = {"registry": registry, "dead": f"127.0.0.1:{free_port()}"}
+    where = {"registry": own_registry, "dead": f"127.0.0.1:{free_port()}"}
     config = tmp_path / ".config/containers"
     written(config, SHARED.format(**where))
     written(config, DROP_IN.format(**where), "registries.conf.d/1.conf")
@@ -391,9 +400,9 @@ def test_skopeo_reads_the_same_file_in_the_same_way(registry: str, tmp_path: Pat
         "pinned.example/app:1": "plain",
         f"pinned.example/app@{digests['plain']}": "plain",
         "replaced.example/app:1": "special",
-        f"{registry}/mirror/blocked/app:1": None,
-        f"{registry}/mirror/app:1": "mirror",
-        f"{registry}/none/app:1": None,
+        f"{own_registry}/mirror/blocked/app:1": None,
+        f"{own_registry}/mirror/app:1": "mirror",
+        f"{own_registry}/none/app:1": None,
     }
     for name, wanted in expected.items():
         digest = None if wanted is None else digests[wanted]
