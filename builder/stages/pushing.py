@@ -1,14 +1,15 @@
 """Pushing: images of the store into registries.
 
-What the store remembers of pulls says where else a layer is: in the same registry it is mounted from there, and one
-that the store has no longer is fetched from there. So an image is pushed whole, whatever of it is here.
+What the store remembers of pulls, and the names of its images, say where else a layer may be: in the same registry it
+is mounted from there, and one that the store has no longer is fetched from there. So an image is pushed whole, whatever
+of it is here.
 """
 
 from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -30,6 +31,7 @@ from builder.values.image import Descriptor
 from builder.values.output import MediaTypes
 from builder.values.reference import Reference
 
+_MOST_SOURCES = 3  # asked for a blob that the store lacks
 _REPORT_S = 0.1  # a transfer is told of this often; what shows it decides how much of that people see
 
 
@@ -71,7 +73,11 @@ def _reader(store: Store) -> ReadDocument:
 
 
 class Origins:
-    """In which repositories the blobs of pulled images are, as far as the store remembers. From several threads."""
+    """In which repositories blobs are, as far as the store knows. May be used from several threads.
+
+    Pulled images surely were there. An image that only has a registry's name in the store may have been pushed there;
+    asking costs nothing, since a registry that cannot mount a blob opens the upload instead.
+    """
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -83,10 +89,18 @@ class Origins:
     @cached_property
     def _found(self) -> dict[Digest, list[Reference]]:
         found: defaultdict[Digest, list[Reference]] = defaultdict(list)
-        for name, _, manifest in self._store.pulled.all():
+        pulled = [(name, manifest) for name, _, manifest in self._store.pulled.all()]
+        for name, manifest in (*pulled, *self._named()):
             for digest in self._blobs_of(manifest):
                 found[digest].append(name)
         return dict(found)
+
+    def _named(self) -> Iterator[tuple[Reference, Descriptor]]:
+        for image in self._store.images.all():
+            try:
+                yield Reference.parse(image.name), image.manifest
+            except ValueError:
+                continue  # another tool's name, which is none of a registry
 
     def _blobs_of(self, manifest: Descriptor) -> tuple[Digest, ...]:
         try:
@@ -116,7 +130,7 @@ class _Stock:
 
     def _fetch(self, blob: Descriptor) -> None:
         failure: ImageError | None = None
-        for name in self._origins.of(blob):
+        for name in self._origins.of(blob)[:_MOST_SOURCES]:
             source = open_source(str(name), self._store.blobs.temporary, access=self._access)
             try:
                 return self._arrivals.bring(blob, source, go_on)

@@ -110,6 +110,16 @@ def test_a_layer_that_is_nowhere_is_named(registry: str, store: Store, made: Sam
         RegistrySource(f"{registry}/partial:1").load(AMD64)
 
 
+def test_an_image_pushed_before_is_mounted_from_there(registry: str, store: Store, made: Sample) -> None:
+    """The names of the store's images may be names in the registry: nothing is sent twice to one registry."""
+    image = stored(store, made)
+    (name,) = named(f"{registry}/first:1")
+    store.images.tag(name, image.manifest)
+    push_from_store(image.manifest, (name,), store, Access(), lambda _: None)
+    pushed = push_from_store(image.manifest, named(f"{registry}/second:1"), store, Access(), lambda _: None)
+    assert (pushed.sent.blobs, pushed.mounted.blobs) == (0, 3)
+
+
 def test_damaged_memories_of_pulls_only_help_less(store: Store, made: Sample) -> None:
     """A remembered image whose manifest is gone has no blobs to mount from."""
     (name,) = named("registry.test/gone:1")
