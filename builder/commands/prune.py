@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 
 from builder.commands.arguments import bad
 from builder.commands.caller import Caller, store_root
 from builder.commands.line import Line
 from builder.commands.lookup import is_store
-from builder.errors import PybuildError
+from builder.errors import PybuildError, StoreError
 from builder.lang.quantities import duration_ns, size_bytes
 from builder.report.text import printable
 from builder.report.usage import gone_table, size_text
@@ -50,7 +51,8 @@ def run(line: Line, caller: Caller) -> int:
             return 0
         with Door(store.root, emit) as door:
             pruned = carry_out(store, policy, door)
-        store.snapshots.settle()
+        with suppress(StoreError):  # it would have been good for the next boot, no more
+            store.snapshots.settle()
     caller.say(_told(pruned, "freed"))
     for text in _left(pruned):
         caller.remark(text)

@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from builder.errors import StoreError
 from builder.store import files, locks
 
 
@@ -39,13 +40,20 @@ class Session:
         self._gate = locks.Gate(gate_path(area))
 
     def begin(self) -> None:
-        """Make the room now, so that all that is found from here on stays. Raises StoreError."""
-        self._room()
+        """Make the room now, so that all that is found from here on stays. Raises StoreError.
+
+        On a full disk there is none yet: who only looks, or has come to remove things, can do without.
+        """
+        try:
+            self._room()
+        except StoreError as error:
+            if not (isinstance(error.__cause__, OSError) and error.__cause__.errno in (errno.ENOSPC, errno.EDQUOT)):
+                raise
 
     @property
-    def directory(self) -> Path:
-        """The room. Raises StoreError."""
-        return self._room()
+    def directory(self) -> Path | None:
+        """The room, if it has been made."""
+        return self._directory
 
     def temporary(self) -> Path:
         """A fresh path for a new file. Raises StoreError."""
@@ -62,7 +70,7 @@ class Session:
     def finding(self) -> Iterator[None]:
         """While it lasts nothing is pruned: for finding several things that belong together. Not to be nested, nor to
         be held for long. Raises StoreError for the locks."""
-        self._room()
+        self.begin()
         with self._gate:
             yield
 
@@ -155,7 +163,7 @@ def _enter(area: Path) -> tuple[Path, locks.Lock]:
     return directory, lock
 
 
-def oldest_start_ns(area: Path, but: Path) -> int | None:
+def oldest_start_ns(area: Path, but: Path | None) -> int | None:
     """When the oldest living session began, `but` left out; None where there is none. Raises OSError."""
     starts = []
     # Alone, because looking takes a room's lock for a moment, in which its owner must not want it.

@@ -123,8 +123,8 @@ class Store:
         return self.root / _AREA / "trash"
 
     @property
-    def room(self) -> Path:
-        """Where this process keeps what it has not finished. Raises StoreError."""
+    def room(self) -> Path | None:
+        """Where this process keeps what it has not finished; None on a full disk."""
         return self._session.directory
 
     def trash(self) -> list[Path]:

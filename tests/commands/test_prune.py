@@ -9,10 +9,12 @@ import pytest
 from builder.commands import prune
 from builder.commands.line import Line, Value
 from builder.errors import UsageError
+from builder.store import Store
 from builder.store.holdings import Kind
 from builder.store.policy import Policy
 from tests.commands.built import build_into
 from tests.commands.callers import caller, said
+from tests.store import stocks
 from tests.store.stocks import files_of
 
 
@@ -88,3 +90,14 @@ def test_no_store(tmp_path: Path) -> None:
     who = caller(tmp_path)
     assert prune.run(line(root=str(tmp_path / "none")), who) == 0
     assert said(who) == "nothing to remove\n" and not (tmp_path / "none").exists()
+
+
+def test_what_stays_is_settled(tmp_path: Path) -> None:
+    """Snapshots that are left are put on the disk for good, so that they outlive a crash of the machine."""
+    root = tmp_path / "store"
+    with Store.open(root) as store:
+        state = stocks.snapshot(store, stocks.image(store, "app:1", "one")).parent / "state"
+    assert prune.run(line(root=str(root), dry_run=True), caller(tmp_path)) == 0
+    assert b"settled" not in state.read_bytes()
+    assert prune.run(line(root=str(root)), caller(tmp_path)) == 0
+    assert b"settled" in state.read_bytes()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from builder.store.check import check
 from builder.store.holdings import Kind
 from builder.store.policy import Policy
 from builder.store.prune import foresee, prune, release
+from builder.store.usage import usage
 from builder.values.digest import Digest
 from builder.values.mount import Sharing
 from builder.values.reference import Reference
@@ -276,3 +278,19 @@ def test_many_things_go_in_turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
             assert check(store) == []
         assert store.images.find(Reference.parse("app:1")) is not None
         assert store.blobs.has(made.manifest.digest) and not store.blobs.has(Digest.of(b"step 3"))
+
+
+def test_a_full_disk_can_be_pruned(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where not even a room can be made the store is looked at and pruned all the same; only new things are refused."""
+
+    def full(path: Path) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    monkeypatch.setattr("builder.store.session.make_private", full)
+    with Store.open(root) as store:
+        found = store.images.find(Reference.parse("app:1"))
+        assert found is not None and store.blobs.read(found.digest, 1 << 20)
+        assert usage(store).size.size_bytes > 0
+        assert prune(store, ALL).gone
+        with pytest.raises(StoreError, match="no space left"):
+            store.blobs.put(b"new")

@@ -32,6 +32,12 @@ def _area(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def room_of(session: Session) -> Path:
+    """The room of a session that has begun."""
+    assert session.directory is not None
+    return session.directory
+
+
 def test_nothing_is_made_before_it_is_needed(tmp_path: Path) -> None:
     """A session that nobody uses leaves no trace."""
     area = _area(tmp_path)
@@ -129,7 +135,7 @@ def test_finding_is_touching(tmp_path: Path) -> None:
     os.utime(path, ns=(0, 0))
     facts = session.use(path)
     first = path.stat().st_mtime_ns
-    assert facts is not None and first >= (session.directory / "lock").stat().st_mtime_ns
+    assert facts is not None and first >= (room_of(session) / "lock").stat().st_mtime_ns
     session.use(path)
     assert path.stat().st_mtime_ns == first
     session.close()
@@ -193,7 +199,7 @@ def test_the_oldest_of_the_living(tmp_path: Path) -> None:
     ours, first, second = Session(area), Session(area), Session(area)
     for session in (ours, first, second):
         session.begin()
-    os.utime(first.directory / "lock", ns=(5, 5))
+    os.utime(room_of(first) / "lock", ns=(5, 5))
     (area / "tmp" / "dead").mkdir()
     (area / "tmp" / "dead" / "lock").touch()
     os.utime(area / "tmp" / "dead" / "lock", ns=(1, 1))
@@ -211,5 +217,5 @@ def test_what_gets_its_name_is_in_use(tmp_path: Path) -> None:
     path.touch()
     os.utime(path, ns=(0, 0))
     session.publish(path, tmp_path / "final")
-    assert (tmp_path / "final").stat().st_mtime_ns >= (session.directory / "lock").stat().st_mtime_ns
+    assert (tmp_path / "final").stat().st_mtime_ns >= (room_of(session) / "lock").stat().st_mtime_ns
     session.close()
