@@ -18,12 +18,11 @@ from builder.lang.syntax import foreign_frontend
 from builder.stages.bring import brought
 from builder.stages.check import GuessedImages, findings, findings_of_check, with_asked_checks
 from builder.stages.door import Door
-from builder.stages.export import assemble, publish
+from builder.stages.export import Built, Left, assemble, publish
 from builder.stages.gather import Contexts, read_buildfile
 from builder.stages.hands import Hands
 from builder.stages.images import Images
 from builder.stages.layers import Layers
-from builder.stages.outputs import write_outputs
 from builder.stages.perform import Outcome, perform
 from builder.stages.resolve import resolve, survey
 from builder.stages.tidy import keep_limit, make_room, tidy
@@ -71,11 +70,19 @@ def _build(request: BuildRequest, store: Store, emit: Emit) -> BuildResult:
         plans = {target.index: target for target in plan.targets}
         built = assemble(plan.targets[-1], outcomes, plans, hands)
         names = publish(built.image, hands)
-        left = write_outputs(built, hands)
+        left = _exported(built, hands)
         contexts.save()
         keep_limit((built.image, left.named, left.last), hands)
         tidy(store, door)
     return BuildResult(left.named, names, left.last)
+
+
+def _exported(built: Built, hands: Hands) -> Left:
+    if not hands.request.outputs:
+        return Left(built.image, built.image)
+    from builder.stages.outputs import write_outputs
+
+    return write_outputs(built, hands)
 
 
 def _perform_all(plan: Plan, hands: Hands) -> dict[int, Outcome]:

@@ -49,7 +49,7 @@ def test_a_build_from_the_shell(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "code", "line"),
     [
-        (["--push", "."], 2, "pybuild: --push is not supported"),
+        (["--squash", "."], 2, "pybuild: --squash is not supported"),
         (["--memory", "lots", "."], 2, "pybuild: --memory: 'lots' is not a size"),
         ([], 2, "pybuild: the build context is missing"),
         (["nowhere"], 4, "pybuild: the build context nowhere does not exist"),

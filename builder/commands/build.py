@@ -17,7 +17,6 @@ from builder.report.errors import masked
 from builder.report.mask import Mask
 from builder.report.summary import summary
 from builder.values.event import Emit, Event, Exported
-from builder.values.output import ImageOutput, PushOutput
 from builder.values.reference import Reference
 from builder.values.request import BuildRequest
 
@@ -62,6 +61,10 @@ def build(options: BuildOptions, caller: Caller) -> int:
 
 def names_of(request: BuildRequest) -> tuple[Reference, ...]:
     """The names that the image gets in the store: those of -t, then those of outputs that are an image there."""
+    if not request.outputs:
+        return request.tags
+    from builder.values.output import ImageOutput, PushOutput
+
     outputs = [output for output in request.outputs if isinstance(output, ImageOutput | PushOutput)]
     return tuple(dict.fromkeys((*request.tags, *(name for output in outputs for name in output.names))))
 

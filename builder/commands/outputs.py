@@ -47,6 +47,12 @@ def destination_of(output: Output) -> Destination | None:
     return None if isinstance(output, ImageOutput | PushOutput) else output.destination
 
 
+def pushed_to(outputs: Sequence[Output], tags: Sequence[str]) -> tuple[str, ...]:
+    """The names by which something is pushed, those of -t among them; none where nothing is."""
+    pushed = [output for output in outputs if isinstance(output, PushOutput)]
+    return (*tags, *(str(name) for output in pushed for name in output.names)) if pushed else ()
+
+
 def require_levels(outputs: Sequence[Output], compression: Compression) -> None:
     """Raises UsageError for a level without a compression of its own that the build's `compression` does not have."""
     for output in outputs:

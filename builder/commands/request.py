@@ -7,19 +7,22 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from builder.commands import arguments, fields
-from builder.commands.annotations import read_annotations
 from builder.commands.caller import Caller
 from builder.commands.connection import Connection, access_of
 from builder.commands.options import BuildOptions
-from builder.commands.outputs import outputs_of, require_levels
 from builder.commands.settings import settings_of
 from builder.errors import BuildfileError, ContextError, UsageError
 from builder.source import SourceText
+from builder.values.compression import Compression
 from builder.values.elsewhere import Elsewhere, StreamContext, UrlContext, source_of
 from builder.values.repository import Repository
 from builder.values.request import BuildRequest, Secret, SshAgent
+
+if TYPE_CHECKING:
+    from builder.values.output import Annotation, Output
 
 STDIN_LIMIT_BYTES = 16 * 1024 * 1024
 """More than this on standard input is not a Buildfile that somebody wrote."""
@@ -35,7 +38,8 @@ def request_of(options: BuildOptions, caller: Caller) -> BuildRequest:
     given = {name for name, _ in build_args}
     elsewhere = _elsewhere(options, caller)
     settings = settings_of(caller)
-    request = BuildRequest(
+    outputs = _outputs(options, caller, settings.compression.value)
+    return BuildRequest(
         context=_context(options.context) if elsewhere is None else Path(options.context or ""),
         elsewhere=elsewhere,
         buildfile=_buildfile(options.file, caller),
@@ -48,8 +52,8 @@ def request_of(options: BuildOptions, caller: Caller) -> BuildRequest:
         network=settings.network.value if options.network is None else arguments.read_network(options.network),
         no_cache=options.no_cache,
         pull=options.pull,
-        outputs=outputs_of(options, caller),
-        annotations=read_annotations(options.annotation),
+        outputs=outputs,
+        annotations=_annotations(options.annotation),
         secrets=_secrets(options.secret, caller),
         ssh=_agents(options.ssh, caller),
         allow=arguments.read_allow(options.allow),
@@ -57,13 +61,11 @@ def request_of(options: BuildOptions, caller: Caller) -> BuildRequest:
         ulimits=tuple(arguments.read_ulimit(word) for word in options.ulimit),
         memory_bytes=arguments.read_memory(options.memory),
         proxies=tuple(pair for pair in arguments.proxies_of(environment) if pair[0] not in given),
-        access=access_of(_connection(options), caller, options.tag if options.push else ()),
+        access=access_of(_connection(options), caller, _pushed_to(outputs, options.tag)),
         compression=settings.compression.value,
         compression_level=settings.compression_level.value,
         store_limit_bytes=settings.limit_bytes.value,
     )
-    require_levels(request.outputs, request.compression)
-    return request
 
 
 def _connection(options: BuildOptions) -> Connection:
@@ -157,6 +159,35 @@ def _target(text: str | None) -> str | None:
     if text is not None and not text.strip():
         raise UsageError("--target: the name is empty", hint="it is written --target STAGE")
     return text
+
+
+# Most builds have no outputs: what reads them is imported by those that do.
+
+
+def _outputs(options: BuildOptions, caller: Caller, compression: Compression) -> tuple[Output, ...]:
+    if not options.output and not options.push:
+        return ()
+    from builder.commands.outputs import outputs_of, require_levels
+
+    outputs = outputs_of(options, caller)
+    require_levels(outputs, compression)
+    return outputs
+
+
+def _pushed_to(outputs: tuple[Output, ...], tags: tuple[str, ...]) -> tuple[str, ...]:
+    if not outputs:
+        return ()
+    from builder.commands.outputs import pushed_to
+
+    return pushed_to(outputs, tags)
+
+
+def _annotations(words: tuple[str, ...]) -> tuple[Annotation, ...]:
+    if not words:
+        return ()
+    from builder.commands.annotations import read_annotations
+
+    return read_annotations(words)
 
 
 def _secrets(words: tuple[str, ...], caller: Caller) -> tuple[Secret, ...]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from builder.oci.config import write_config
 from builder.oci.manifest import write_manifest
@@ -15,12 +15,27 @@ from builder.stages.commit import now_s
 from builder.stages.hands import Hands
 from builder.stages.perform import Outcome, history_of
 from builder.stages.recompress import recompressed_layers
-from builder.stages.variant import Built, annotated
 from builder.values.event import ImageReady
 from builder.values.image import MEDIA_CONFIG, MEDIA_MANIFEST, Descriptor, History, Image, ImageConfig, Layer
 from builder.values.key import key_of
 from builder.values.record import StepRecord
 from builder.values.step import TargetBase, TargetPlan
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """The image of a build as it is in the store; the lowest `kept` of its layers are the base's."""
+
+    image: Image
+    kept: int
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What a build leaves: the image that the names in the store lead to, and the last one that an output holds."""
+
+    named: Image
+    last: Image
 
 
 def assemble(
@@ -48,7 +63,15 @@ def assemble(
     config_descriptor = _put(write_config(config), MEDIA_CONFIG, hands)
     manifest = write_manifest(config_descriptor, [layer.descriptor for layer in layers])
     descriptor = replace(_put(manifest, MEDIA_MANIFEST, hands), platform=target.platform)
-    return Built(annotated(Image(descriptor, config_descriptor, config, layers), request.annotations, hands), kept)
+    return Built(_annotated(Image(descriptor, config_descriptor, config, layers), hands), kept)
+
+
+def _annotated(image: Image, hands: Hands) -> Image:
+    if not hands.request.annotations:
+        return image
+    from builder.stages.variant import annotated
+
+    return annotated(image, hands.request.annotations, hands)
 
 
 def _base_layers(target: TargetPlan, plans: Mapping[int, TargetPlan]) -> int:

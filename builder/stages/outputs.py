@@ -7,14 +7,14 @@ then shared by all outputs that want the same.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, assert_never
 
 from builder.errors import ImageError
 from builder.oci.sink import send_to
+from builder.stages.export import Built, Left
 from builder.stages.hands import Hands
-from builder.stages.export import Built
 from builder.stages.variant import variant
 from builder.values.access import Access
 from builder.values.event import PUSHED, Exported, Note
@@ -32,14 +32,6 @@ from builder.values.output import (
     TarOutput,
 )
 from builder.values.reference import Reference
-
-
-@dataclass(frozen=True, slots=True)
-class Left:
-    """What a build leaves: the image that the names in the store lead to, and the last one that an output holds."""
-
-    named: Image
-    last: Image
 
 
 def write_outputs(built: Built, hands: Hands) -> Left:

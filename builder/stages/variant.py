@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from builder.stages.export import Built
 from builder.stages.hands import Hands
 from builder.stages.recompress import recompressed, with_layers
 from builder.values.compression import Compression
@@ -11,14 +12,6 @@ from builder.values.event import Note
 from builder.values.image import Image
 from builder.values.output import Annotation, ImageOptions, MediaTypes, Place
 from builder.values.request import BuildRequest
-
-
-@dataclass(frozen=True, slots=True)
-class Built:
-    """The image of a build as it is in the store; the lowest `kept` of its layers are the base's."""
-
-    image: Image
-    kept: int
 
 
 def variant(built: Built, options: ImageOptions, hands: Hands) -> Image:

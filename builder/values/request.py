@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from builder.source import SourceText
 from builder.values.access import Access
 from builder.values.compression import Compression
 from builder.values.crossing import NetworkMode
 from builder.values.elsewhere import Elsewhere
-from builder.values.output import Annotation, Output
 from builder.values.platform import Platform
 from builder.values.reference import Reference
+
+if TYPE_CHECKING:  # a build without outputs need not know what outputs are
+    from builder.values.output import Annotation, Output
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from builder.commands.options import BuildOptions
-from builder.commands.outputs import outputs_of, require_levels
+from builder.commands.outputs import outputs_of, pushed_to, require_levels
 from builder.errors import UsageError
 from builder.values.compression import Compression
 from builder.values.output import (
@@ -106,3 +106,10 @@ def test_levels_of_the_compression_in_force() -> None:
     require_levels(asked, Compression.ZSTD)
     with pytest.raises(UsageError, match="19 is not a level of gzip"):
         require_levels(asked, Compression.GZIP)
+
+
+def test_names_that_something_is_pushed_to() -> None:
+    """Those of -t and of the outputs that are pushed, none where nothing is: --creds is for their registries."""
+    asked = outputs("type=registry,name=localhost:5000/b", "type=oci,dest=x,name=c:2")
+    assert pushed_to(asked, ("a:1",)) == ("a:1", "localhost:5000/b:latest")
+    assert pushed_to(outputs("type=oci,dest=x"), ("a:1",)) == ()
