@@ -7,6 +7,7 @@ import os
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -99,7 +100,11 @@ def skopeo(*arguments: str) -> str:
     program = shutil.which("skopeo")
     if program is None:
         pytest.skip("skopeo is not installed")
-    done = subprocess.run([program, "--insecure-policy", *arguments], capture_output=True, text=True, check=False)
+    command = [program, "--insecure-policy", *arguments]
+    # skopeo remembers which blobs it has seen where, and takes a zstd one of another test for the gzip one of this.
+    with tempfile.TemporaryDirectory() as memory:
+        environment = {**os.environ, "XDG_DATA_HOME": memory}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

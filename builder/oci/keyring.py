@@ -1,7 +1,8 @@
 """Where logins are found: in the files of docker and podman and the helpers they name, or in what the command line
 says.
 
-Nothing is opened before a registry wants a login: most pulls never need one.
+Nothing is opened before a registry wants a login: most pulls never need one, and a build whose steps are cached does not
+even import what could read them.
 """
 
 from __future__ import annotations
@@ -9,12 +10,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from builder.errors import UsageError
-from builder.oci.authfile import HUB_KEY, AuthFile
-from builder.oci.helper import Helper
 from builder.values.access import Credential
 from builder.values.reference import DEFAULT_REGISTRY
+
+if TYPE_CHECKING:
+    from builder.oci.authfile import AuthFile
+    from builder.oci.helper import Helper
 
 
 class AuthFiles:
@@ -35,6 +39,8 @@ class AuthFiles:
 
         Raises UsageError for a file or helper that cannot be used.
         """
+        from builder.oci.helper import Helper
+
         for file in self._read():
             helper = file.helper(registry)
             if helper is not None:
@@ -47,6 +53,8 @@ class AuthFiles:
         return None
 
     def _read(self) -> tuple[AuthFile, ...]:
+        from builder.oci.authfile import AuthFile
+
         with self._lock:
             if self._files is None:
                 found = tuple(AuthFile.read(path) for path in self._paths)
@@ -61,6 +69,8 @@ class AuthFiles:
 
 def helped(helper: Helper, registry: str) -> Credential | None:
     """What a helper keeps for a registry; docker.io under the name that docker gives it, or under its own."""
+    from builder.oci.authfile import HUB_KEY
+
     names = (HUB_KEY, registry) if registry == DEFAULT_REGISTRY else (registry, f"https://{registry}")
     for name in names:
         login = helper.find(name)
