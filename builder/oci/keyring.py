@@ -1,8 +1,8 @@
 """Where logins are found: in the files of docker and podman and the helpers they name, or in what the command line
 says.
 
-Nothing is opened before a registry wants a login: most pulls never need one, and a build whose steps are cached does not
-even import what could read them.
+Nothing is opened before a registry wants a login: most pulls never need one, and a cached build does not even import
+what could read them.
 """
 
 from __future__ import annotations
