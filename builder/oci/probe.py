@@ -15,6 +15,8 @@ from builder.oci.transport import Http
 from builder.oci.unreachable import means_tls, unreachable
 from builder.values.access import Trust
 
+_HANDSHAKE_S = 2.0  # on loopback a server that speaks TLS answers at once
+
 
 def base_url(registry: str, http: Http, trust: Trust) -> str:
     """Where a reference's registry is reached. Raises ImageError when nobody answers where it has to be asked."""
@@ -30,15 +32,17 @@ def base_url(registry: str, http: Http, trust: Trust) -> str:
 
 
 def _shakes_hands(server: Origin, url: str, longest_s: float) -> bool:
+    """Whether a server on loopback ends a TLS handshake well. One that hangs up, is silent or answers in plain text
+    does not speak TLS: plain http is allowed there, and what follows says what is wrong if that is not so either.
+    """
     _, host, port = server
     try:
-        with (
-            socket.create_connection((host, port), timeout=longest_s) as plain,
-            unverified_context().wrap_socket(plain, server_hostname=host),
-        ):
+        plain = socket.create_connection((host, port), timeout=longest_s)
+    except OSError as error:
+        raise unreachable(url, error) from error
+    plain.settimeout(min(longest_s, _HANDSHAKE_S))
+    try:
+        with plain, unverified_context().wrap_socket(plain, server_hostname=host):
             return True
     except OSError as error:
-        answer = means_tls(error)
-        if answer is None:
-            raise unreachable(url, error) from error
-        return answer
+        return bool(means_tls(error))

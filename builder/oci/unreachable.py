@@ -28,7 +28,7 @@ def means_tls(error: BaseException | None) -> bool | None:
     kinds = {kind.__name__ for cause in causes for kind in type(cause).__mro__}
     if kinds & {"ProxyError", "gaierror", "ConnectionRefusedError", "NewConnectionError", "ConnectTimeout"}:
         return None
-    if "SSLError" in kinds and "SSLEOFError" not in kinds:
+    if "SSLError" in kinds and not kinds & {"SSLEOFError", "SSLZeroReturnError"}:  # it only hung up
         return not any(sign in str(cause) for cause in causes for sign in _NO_TLS)
     return False
 
