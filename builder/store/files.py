@@ -19,7 +19,7 @@ JsonValue = None | bool | int | float | str | list["JsonValue"] | dict[str, "Jso
 
 RECORD_LIMIT_BYTES = 1 << 20
 """No record of ours comes near it; a larger file is not one of ours."""
-NO_SPACE_HINT = "free some room there, or put the store elsewhere with --root"
+NO_SPACE_HINT = "free some room there (pybuild prune --all), or put the store elsewhere with --root"
 
 
 @contextmanager
