@@ -82,3 +82,6 @@ def test_where_no_namespace_can_be_had(bench: Bench, busybox: str, monkeypatch: 
         assert pruned.left and pruned.why is refused
         assert set(pruned.left) == set(store.trash())
         assert 0 < pruned.freed.size_bytes < sum(each.size.size_bytes for each in pruned.gone)
+    monkeypatch.undo()
+    with Store.open(bench.root) as store, door_of(store) as door:
+        assert carry_out(store, Policy(), door).left == () and store.trash() == []
