@@ -5,7 +5,9 @@ No environment is read (requests' trust_env is off), no cookie is kept, nothing 
 
 from __future__ import annotations
 
+import http.client
 import http.cookiejar
+import socket
 import ssl
 import threading
 from collections.abc import Callable
@@ -14,10 +16,12 @@ from typing import Any
 import requests
 import requests.adapters
 import urllib3
+import urllib3.connection
 
 from builder.oci.hosts import Origin, origin
 
 _POOL_SIZE = 16
+_GRACE_S = 0.5  # what comes at the last moment may be read
 ContextOf = Callable[[Origin], ssl.SSLContext]
 
 
@@ -55,16 +59,95 @@ class Session(requests.Session):
                 adapter.close()
 
 
+class _Patient:
+    """Bounds the wait for the head of an answer as a whole.
+
+    The socket's timeout only bounds the wait for the next bytes: who sends a letter now and then, or `100 Continue`
+    without an end, would keep us for ever. So the connection is shut down under the reader when the time is over.
+    """
+
+    sock: socket.socket
+
+    def getresponse(self) -> Any:
+        """The head of the answer. Raises TimeoutError when it is not whole in time."""
+        sock, late = self.sock, threading.Event()
+        timeout_s = sock.gettimeout()
+        if timeout_s is None:
+            return super().getresponse()  # type: ignore[misc]  # urllib3's, beside which this class stands
+
+        def shut() -> None:
+            late.set()
+            try:
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)  # not SSLSocket's, which would unwrap it meanwhile
+            except OSError:
+                pass  # the other side was faster
+
+        fuse = threading.Timer(timeout_s + _GRACE_S, shut)
+        fuse.daemon = True
+        fuse.start()
+        try:
+            answer = super().getresponse()  # type: ignore[misc]
+        except (OSError, http.client.HTTPException) as error:
+            if late.is_set():
+                raise _late() from error
+            raise
+        finally:
+            fuse.cancel()
+        if late.is_set():  # http.client takes the end of the connection for the end of the head
+            raise _late()
+        return answer
+
+
+def _late() -> TimeoutError:
+    return TimeoutError("the head of the answer did not come to its end")
+
+
+class _PlainConnection(_Patient, urllib3.connection.HTTPConnection):
+    """http."""
+
+
+class _TlsConnection(_Patient, urllib3.connection.HTTPSConnection):
+    """https."""
+
+
+class _PlainPool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _PlainConnection
+
+
+class _TlsPool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _TlsConnection
+
+
 def _adapter(context: ssl.SSLContext | None) -> requests.adapters.BaseAdapter:
-    return requests.adapters.HTTPAdapter(pool_maxsize=_POOL_SIZE) if context is None else _TlsAdapter(context)
+    return _Adapter() if context is None else _TlsAdapter(context)
 
 
-class _TlsAdapter(requests.adapters.HTTPAdapter):
-    """requests' adapter with a TLS context of ours, directly and through a proxy."""
+def _patient(manager: Any) -> Any:
+    """The same manager of pools, whose connections do not wait for ever."""
+    manager.pool_classes_by_scheme = {"http": _PlainPool, "https": _TlsPool}
+    return manager
+
+
+class _Adapter(requests.adapters.HTTPAdapter):
+    """requests' adapter with connections of ours."""
+
+    def __init__(self) -> None:
+        super().__init__(pool_maxsize=_POOL_SIZE)
+
+    def init_poolmanager(self, *arguments: Any, **settings: Any) -> None:
+        super().init_poolmanager(*arguments, **settings)
+        _patient(self.poolmanager)
+
+    def proxy_manager_for(self, proxy: str, **settings: Any) -> Any:
+        return _patient(super().proxy_manager_for(proxy, **settings))
+
+
+class _TlsAdapter(_Adapter):
+    """The same with a TLS context of ours, directly and through a proxy."""
 
     def __init__(self, context: ssl.SSLContext) -> None:
         self._context = context
-        super().__init__(pool_maxsize=_POOL_SIZE)
+        super().__init__()
 
     def init_poolmanager(self, *arguments: Any, **settings: Any) -> None:
         super().init_poolmanager(*arguments, **{**settings, "ssl_context": self._context})

@@ -6,9 +6,11 @@ import socket
 import socketserver
 import ssl
 import threading
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -23,6 +25,7 @@ from builder.oci.transport import Http
 from builder.values.access import Access, Credential, Trust
 from builder.values.reference import Reference
 from tests.certificates import Authority
+from tests.hostile.server import Answer, Call, running_server
 from tests.oci.rogue import QUICK, body, running_rogue
 
 
@@ -172,3 +175,26 @@ def test_a_connection_is_used_again() -> None:
             with client.request(method, url, {}) as response:
                 assert response.content in (b"{}", b"")
         assert len(connections) == 1
+
+
+def _letters(call: Call) -> None:
+    call.raw(b"HTTP/1.1 200 OK\r\nX: ")
+    while call.raw(b"a"):
+        time.sleep(0.02)
+
+
+def _continue(call: Call) -> None:
+    while call.raw(b"HTTP/1.1 100 Continue\r\n\r\n" * 10):
+        time.sleep(0.001)
+
+
+@pytest.mark.parametrize("answer", [_letters, _continue])
+def test_the_head_of_an_answer_has_its_time(answer: Answer) -> None:
+    """Who sends a letter now and then, or `100 Continue` for ever, keeps nobody: the whole head has the time of one."""
+    patience = replace(QUICK, read_s=0.3, attempts=1)
+    with running_server() as server:
+        server.routes["/*"] = answer
+        start = time.monotonic()
+        with pytest.raises(ImageError, match="does not answer in time"):
+            Http(Access(), patience).get(f"{server.url}/x", {}, {})
+    assert time.monotonic() - start < 10
