@@ -13,6 +13,7 @@ from builder.values.digest import Digest
 from tests.oci.images import Sample
 
 _HEAD_LIMIT = 1 << 16
+_TLS = b"\x16"  # the first byte of a TLS handshake, to which this server hangs up
 
 
 @dataclass
@@ -214,7 +215,7 @@ def _read_call(connection: socket.socket) -> Call | None:
     data = b""
     while b"\r\n\r\n" not in data:
         piece = connection.recv(4096)
-        if not piece or len(data) > _HEAD_LIMIT:
+        if not piece or len(data) > _HEAD_LIMIT or (data or piece)[:1] == _TLS:
             return None
         data += piece
     head, _, rest = data.partition(b"\r\n\r\n")
