@@ -13,7 +13,6 @@ from urllib.parse import urljoin
 
 from builder.errors import ImageError
 from builder.oci.body import Body
-from builder.oci.challenge import read_challenges
 from builder.oci.document import parse_document
 from builder.oci.hosts import may_lead_to, origin, registry_url
 from builder.oci.lanes import Busy
@@ -93,7 +92,7 @@ class Client:
         for _ in range(2 if self._access.anonymous_first else 1):  # as nobody, then with a login
             if response.status_code != 401 or tokens is None:
                 break
-            better = tokens.renewed(sent, read_challenges(response.headers.get("WWW-Authenticate", "")))
+            better = tokens.renewed(sent, response)
             if better == sent:
                 break
             discard(response)

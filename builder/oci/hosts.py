@@ -6,6 +6,8 @@ Pure, and in one place, because each of these rules decides who may see a creden
 from __future__ import annotations
 
 import ipaddress
+import re
+import socket
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from urllib.parse import urlsplit
@@ -16,6 +18,8 @@ Origin = tuple[str, str, int]
 NO_PROXIES: Mapping[str, str] = MappingProxyType({})
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _DOCKER_HUB = ("docker.io", "registry-1.docker.io")
+# Letters beyond ASCII are for the names of ADD's URLs; whoever connects turns them into ASCII.
+_SERVER = re.compile(r"(?:\w(?:[\w.-]*[\w.])?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?\Z")
 
 
 def is_loopback(host: str) -> bool:
@@ -67,24 +71,53 @@ def may_see_login(registry: str, realm: str, insecure: Iterable[str]) -> bool:
 
 
 def origin(url: str) -> Origin:
-    """Scheme, host and port of a URL; what shares them is one party. Raises ValueError for what is no such URL."""
+    """Scheme, host and port of a URL; what shares them is one party. Raises ValueError for what is no such URL.
+
+    Strict, because two readers of one URL must not find two hosts in it: of `https://b\\@a/` Python's urlsplit says a,
+    and urllib3 connects to b. A login for a would go to b.
+    """
     parts = urlsplit(url)
     host, port = parts.hostname, parts.port
-    if parts.scheme not in _DEFAULT_PORTS or not host:
+    server = parts.netloc.rpartition("@")[2]
+    if parts.scheme not in _DEFAULT_PORTS or not host or not _SERVER.match(server) or _is_ambiguous(url, parts.netloc):
         raise ValueError(f"not an http or https URL: {url[:200]!r}")
     return parts.scheme, host.lower(), port or _DEFAULT_PORTS[parts.scheme]
 
 
+def _is_ambiguous(url: str, netloc: str) -> bool:
+    """Whether a URL holds control characters, which some readers drop, or what ends the server's name for some only."""
+    return "\\" in netloc or netloc.count("@") > 1 or any(letter < " " or letter == "\x7f" for letter in url)
+
+
 def may_lead_to(source: str, target: str) -> bool:
-    """Whether a redirect is followed: never from https to http, nor from elsewhere to loopback.
+    """Whether a redirect is followed: never from https to http, nor from elsewhere to this machine or its own link.
 
     A stranger's server could otherwise make us talk to services of this machine, or in plain text.
     """
     source_scheme, source_host, _ = origin(source)
     scheme, host, _ = origin(target)
-    if is_loopback(host):
-        return is_loopback(source_host)
+    if _is_near(host):
+        return is_loopback(source_host) or (source_host == host and (scheme == "https" or source_scheme == "http"))
     return scheme == "https" or source_scheme == "http"
+
+
+def _is_near(host: str) -> bool:
+    """Whether a host may well be this machine or one on its own link (where clouds tell machines their secrets),
+    however its address is spelt: 127.1, 2130706433, 0.0.0.0, ::ffff:127.0.0.1, localhost. and x.localhost.
+    """
+    name = host.strip("[]").lower().rstrip(".")
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        address = ipaddress.ip_address(name)
+    except ValueError:
+        try:
+            address = ipaddress.ip_address(socket.inet_aton(name))  # looks nothing up
+        except (OSError, ValueError):
+            return False
+    inner = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    address = inner or address
+    return address.is_loopback or address.is_unspecified or address.is_link_local
 
 
 def may_give_token(registry: str, realm: str, insecure: Iterable[str] = ()) -> bool:
@@ -92,7 +125,7 @@ def may_give_token(registry: str, realm: str, insecure: Iterable[str] = ()) -> b
     its host as insecure; loopback's only for a registry on loopback.
     """
     scheme, host, _ = origin(realm)
-    if is_loopback(host):
+    if _is_near(host) and origin(realm) != origin(registry):
         return is_loopback(origin(registry)[1])
     return scheme == "https" or origin(realm) == origin(registry) or may_be_plain(origin(realm), insecure)
 

@@ -14,7 +14,6 @@ from pathlib import Path
 
 from builder.errors import ImageError, StoreError
 from builder.oci.authfile import HUB_KEY, AuthFile, encoded, entry_of
-from builder.oci.challenge import read_challenges
 from builder.oci.helper import Helper
 from builder.oci.hosts import origin, registry_url
 from builder.oci.place import sync_directory, temporary_beside
@@ -40,7 +39,7 @@ def check_login(registry: str, repository: str, access: Access, patience: Patien
     wanted = response.status_code == 401
     if wanted:
         response.close()
-        sent = tokens.renewed({}, read_challenges(response.headers.get("WWW-Authenticate", "")))
+        sent = tokens.renewed({}, response)
         response = http.get(f"{base}/v2/", {}, sent)
     response.close()
     if response.status_code == 200:

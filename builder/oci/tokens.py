@@ -15,15 +15,15 @@ import re
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from builder.errors import ImageError
 from builder.oci.body import Body
-from builder.oci.challenge import Challenge, scopes_of
+from builder.oci.challenge import Challenge, read_challenges, scopes_of
 from builder.oci.document import parse_document
-from builder.oci.hosts import may_give_token, may_see_login
+from builder.oci.hosts import may_give_token, may_see_login, origin
 from builder.oci.transport import Http, TransferBroken, limited_body, shown
 from builder.oci.unreachable import unreachable
 from builder.values.access import Access, Credential
@@ -50,7 +50,7 @@ class Purpose:
 
 @dataclass(frozen=True, slots=True)
 class _Grant:
-    header: str = ""
+    header: str = field(default="", repr=False)
     ends_s: float = float("inf")
 
 
@@ -88,15 +88,18 @@ class Tokens:
                 self._grant = self._asked(self._challenge)
             return self._header()
 
-    def renewed(self, refused: Mapping[str, str], challenges: tuple[Challenge, ...]) -> dict[str, str]:
-        """The header after the registry refused `refused`; the same where there is nothing better to send.
+    def renewed(self, refused: Mapping[str, str], response: requests.Response) -> dict[str, str]:
+        """The header after `response` refused `refused`; the same where there is nothing better to send.
 
-        Asks the token service unless another thread just did. Raises ImageError when the service is not to be trusted
-        or gives no token, UsageError when logins cannot be read.
+        Only the registry itself says who may see its login: what a server says that it has redirected us to is not
+        listened to. Asks the token service unless another thread just did. Raises ImageError when the service is not to
+        be trusted or gives no token, UsageError when logins cannot be read.
         """
+        if origin(response.url) != origin(self._base):
+            return dict(refused)
         with self._lock:
             if self._header() == refused:
-                self._answer(challenges)
+                self._answer(read_challenges(response.headers.get("WWW-Authenticate", "")))
             return self._header()
 
     def _header(self) -> dict[str, str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
@@ -180,8 +180,10 @@ class Http:
 
     def _follow(self, asked: _Asked) -> requests.Response:
         at, method, body = asked.url, asked.method, asked.body
+        ours = True
         for _ in range(MAX_REDIRECTS + 1):
-            ours = origin(at) == origin(asked.url)
+            # Once away from home no more: another server would choose what our login asks for there.
+            ours = ours and origin(at) == origin(asked.url)
             headers = {**asked.headers, **asked.secret} if ours else asked.headers
             response = self._once(method, at, headers, body)
             if response.status_code not in _REDIRECTS or "Location" not in response.headers:
@@ -193,7 +195,7 @@ class Http:
                     hint="is it a registry? only 307 and 308 say that the same is to be sent elsewhere",
                 )
             at = _redirected(at, response.headers["Location"])
-            if body.secret and origin(at) != origin(asked.url):
+            if body.secret and not (ours and origin(at) == origin(asked.url)):
                 raise ImageError(
                     f"{shown(asked.url)} redirects a login to {shown(at)}, which is not followed",
                     hint="a login is only sent to the server that it is for",
@@ -241,7 +243,7 @@ class _Asked:
     method: str
     url: str
     headers: dict[str, str]
-    secret: dict[str, str]
+    secret: dict[str, str] = field(repr=False)
     body: Body
 
 

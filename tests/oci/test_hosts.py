@@ -15,6 +15,9 @@ from builder.oci.hosts import (
     registry_url,
 )
 
+NEAR = ("127.1", "2130706433", "0x7f.1", "0177.0.0.1", "0.0.0.0", "0", "localhost.", "a.localhost", "169.254.169.254",
+        "[::]", "[::ffff:127.0.0.1]", "[fe80::1]")  # fmt: skip
+
 
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST", "127.0.0.1", "127.9.9.9", "[::1]", "::1"])
 def test_loopback_hosts(host: str) -> None:
@@ -54,10 +57,16 @@ def test_where_a_registry_is_reached(registry: str, url: str) -> None:
         ("http://a/x", "http://localhost:1/y", False),
         ("http://127.0.0.1:1/x", "http://127.0.0.1:2/y", True),
         ("http://127.0.0.1:1/x", "https://b/y", True),
+        *(("http://a/x", f"http://{near}/y", False) for near in NEAR),
+        ("http://127.0.0.1/x", "http://0.0.0.0:1/y", True),
+        ("http://169.254.1.2/x", "http://169.254.1.2/y", True),
+        ("https://169.254.1.2/x", "http://169.254.1.2/y", False),
+        ("https://a/x", "https://128.0.0.1/y", True),
+        ("https://a/x", "https://mylocalhost/y", True),
     ],
 )
 def test_where_a_redirect_may_lead(source: str, target: str, allowed: bool) -> None:
-    """Never from https to http, and to this machine only from this machine."""
+    """Never from https to http, and to this machine or its own link only from there, however an address is spelt."""
     assert may_lead_to(source, target) is allowed
 
 
@@ -67,6 +76,8 @@ def test_where_a_redirect_may_lead(source: str, target: str, allowed: bool) -> N
         ("https://a", "https://auth.a/token", True),
         ("https://a", "http://a/token", False),
         ("https://a", "http://127.0.0.1/token", False),
+        ("https://a", "https://0.0.0.0/token", False),
+        ("https://0.0.0.0:5000", "https://0.0.0.0:5000/token", True),
         ("http://127.0.0.1:5000", "http://127.0.0.1:5001/token", True),
         ("http://127.0.0.1:5000", "http://elsewhere/token", False),
         ("http://127.0.0.1:5000", "https://elsewhere/token", True),
@@ -123,6 +134,37 @@ def test_what_is_no_web_url_has_no_origin(url: str) -> None:
     """Other schemes, and URLs without a host, are a ValueError."""
     with pytest.raises(ValueError, match=r"."):
         origin(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://evil\\@a/",
+        "https://evil\\.a/",
+        "https://a:443\\@evil/",
+        "https://x@evil@a/",
+        "https://a\t.evil/",
+        "https://a\n/",
+        "https://a%2eevil/",
+        "https://a;evil/",
+        "https:///a",
+        "https://-a/",
+        "https://[::1]x/",
+        "https://a:99999/",
+    ],
+)
+def test_a_url_that_two_readers_may_read_in_two_ways_has_no_origin(url: str) -> None:
+    """urllib3 connects to the first host of some of these, and urlsplit names the second."""
+    with pytest.raises(ValueError, match=r"."):
+        origin(url)
+
+
+@pytest.mark.parametrize(
+    "url", ["https://me:pw@a/x@y", "https://a:/x", "https://b\u00fccher.example/", "https://a_b/?\\"]
+)
+def test_odd_urls_that_are_clear_have_an_origin(url: str) -> None:
+    """A user and password, an empty port, letters beyond ASCII, and what stands behind the server's name."""
+    assert origin(url)[0] == "https"
 
 
 def test_an_origin_has_its_default_port() -> None:

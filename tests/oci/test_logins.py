@@ -16,7 +16,7 @@ from builder.oci.keyring import OneLogin
 from builder.oci.logins import check_login, remove_all_logins, remove_login, store_login
 from builder.values.access import Access, Credential, Trust
 from tests.certificates import Authority
-from tests.oci.rogue import QUICK, Rogue, body, json_answer, status
+from tests.oci.rogue import QUICK, Rogue, body, json_answer, redirect, running_rogue, status
 from tests.support.keeper import Keeper
 
 LOGIN = Credential("me", "secret")
@@ -51,6 +51,18 @@ def test_a_token_service_is_asked_too(rogue: Rogue) -> None:
     rogue.routes["/token"] = status(401)
     with pytest.raises(ImageError, match="refuses the login"):
         check(rogue.address)
+
+
+def test_a_login_is_not_tried_where_the_registry_redirects_to(rogue: Rogue) -> None:
+    """Another server's challenge is not the registry's."""
+    with running_rogue() as other:
+        rogue.routes["/v2/"] = redirect(f"{other.url}/v2/")
+        other.routes["/v2/"] = status(401, WWW_Authenticate=f'Bearer realm="{other.url}/token"')
+        access = Access(keyring=OneLogin(Credential("me", "secret"), (rogue.address,)))
+        with pytest.raises(ImageError, match="refuses the login"):
+            check_login(rogue.address, "", access, QUICK)
+        assert {auth for _, auth in (*rogue.requests, *other.requests)} == {""}
+        assert other.count("/token") == 0
 
 
 def test_a_registry_may_want_no_login(registry: str) -> None:

@@ -175,6 +175,21 @@ def test_a_login_follows_no_redirect_to_another_server(rogue: Rogue) -> None:
         assert auths(elsewhere, "/token") == [""]
 
 
+@pytest.mark.parametrize("scheme", ["Basic", "Bearer"])
+def test_only_the_registry_itself_says_who_sees_a_login(rogue: Rogue, scheme: str) -> None:
+    """Storage that a registry sends us to, and that wants to know who we are, is told nothing and may name nobody."""
+    with running_rogue() as storage, running_rogue() as thief:
+        rogue.routes["/v2/app/manifests/1"] = redirect(f"{storage.url}/blob")
+        storage.routes["/blob"] = guarded(f'{scheme} realm="{thief.url}/token",service="reg"', "never")
+        thief.routes["/token"] = json_answer({"token": "x"})
+        keys = Keys()
+        with pytest.raises(ImageError, match="401"):
+            read(client_of(rogue, keys))
+        assert thief.requests == []
+        assert keys.asked == []
+        assert {auth for _, auth in (*rogue.requests, *storage.requests)} == {""}
+
+
 def test_a_token_that_ends_soon_is_renewed_in_time(rogue: Rogue, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before the next request, so that no upload is sent in vain."""
     bearer(rogue, "Bearer second")

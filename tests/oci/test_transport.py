@@ -54,14 +54,33 @@ def test_bodies_are_not_decoded(rogue: Rogue) -> None:
 
 
 def test_a_secret_stays_with_its_origin(rogue: Rogue) -> None:
-    """Another port is another party, even on the same host; back at the origin the secret is sent again."""
+    """Another port is another party, even on the same host; what it sends back home goes without the secret, so that it
+    cannot choose what our login asks for there."""
     with running_rogue() as other:
         rogue.routes["/a"] = redirect(f"{other.url}/b")
         other.routes["/b"] = redirect(f"{rogue.url}/c")
         rogue.routes["/c"] = body(b"")
         Http(Access(), QUICK).get(f"{rogue.url}/a", {}, {"Authorization": "Bearer x"}).close()
         assert other.requests == [("/b", "")]
-        assert rogue.requests == [("/a", "Bearer x"), ("/c", "Bearer x")]
+        assert rogue.requests == [("/a", "Bearer x"), ("/c", "")]
+
+
+def test_a_secret_follows_a_redirect_at_home(rogue: Rogue) -> None:
+    """Within one origin nothing is held back."""
+    rogue.routes["/a"] = redirect("/c")
+    rogue.routes["/c"] = body(b"")
+    Http(Access(), QUICK).get(f"{rogue.url}/a", {}, {"Authorization": "Bearer x"}).close()
+    assert rogue.requests == [("/a", "Bearer x"), ("/c", "Bearer x")]
+
+
+@pytest.mark.parametrize("place", ["http://{evil}\\@{home}/x", "http://{home}\\@{evil}/x"])
+def test_a_redirect_that_names_two_hosts_is_refused(rogue: Rogue, place: str) -> None:
+    """It would be judged by one of them and go to the other."""
+    with running_rogue() as evil:
+        rogue.routes["/blob"] = redirect(place.format(evil=evil.address, home=rogue.address))
+        with pytest.raises(ImageError, match="not a URL"):
+            Http(Access(), QUICK).get(f"{rogue.url}/blob", {}, {"Authorization": "Bearer x"})
+        assert evil.requests == []
 
 
 @pytest.mark.parametrize(
