@@ -24,7 +24,7 @@ _ULIMITS = (
     *("nofile", "nproc", "rss", "rtprio", "rttime", "sigpending", "stack"),
 )
 """The names that docker takes (go-units, ulimit.go)."""
-_RIGHTS = ("network.host", "security.insecure")
+_RIGHTS = ("network.host", "security.insecure", "security.nested")
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY")
 
 

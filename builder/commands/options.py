@@ -72,7 +72,11 @@ OPTIONS: tuple[Option, ...] = (
     Option(("--ssh",), Group.STEPS, "an agent: default, or ID=SOCKET", "AGENT", True),
     Option(("--ulimit",), Group.STEPS, "NAME=SOFT[:HARD], such as nofile=1024", "LIMIT", True),
     Option(("-m", "--memory"), Group.STEPS, "memory limit of a step, such as 512m or 2g", "SIZE"),
-    Option(("--allow",), Group.STEPS, "network.host or security.insecure", "RIGHT", True),
+    Option(("--security",), Group.STEPS, "sandbox, or nested: steps may make namespaces", "MODE"),
+    Option(("--cap-add",), Group.STEPS, "a capability more for steps", "CAP", True),
+    Option(("--cap-drop",), Group.STEPS, "a capability less for steps, or ALL", "CAP", True),
+    Option(("--no-new-privileges",), Group.STEPS, "no program of a step gains rights, not even sudo"),
+    Option(("--allow",), Group.STEPS, "network.host, security.insecure or .nested", "RIGHT", True),
     Option(("--progress",), Group.DISPLAY, "plain, or auto: a live view on a terminal", "HOW"),
     Option(("-q", "--quiet"), Group.DISPLAY, "print nothing but the image's digest"),
     *CONNECTION,
@@ -108,6 +112,10 @@ class BuildOptions:
     ssh: tuple[str, ...] = ()
     ulimit: tuple[str, ...] = ()
     memory: str | None = None
+    security: str | None = None
+    cap_add: tuple[str, ...] = ()
+    cap_drop: tuple[str, ...] = ()
+    no_new_privileges: bool = False
     allow: tuple[str, ...] = ()
     progress: str | None = None
     quiet: bool = False

@@ -10,7 +10,6 @@ from typing import Final
 _STEP_CACHE = "steps are kept in the store; keep that directory (--root) between builds instead"
 _CGROUP = "an ordinary user has no control groups; --memory and --ulimit limit a step"
 _ATTEST = "attestations are not written; leave the option out"
-_CAPABILITIES = "steps have the container default; --allow security.insecure lifts it where a RUN asks for it"
 _HOSTS = "steps see this machine's resolv.conf; --add-host adds names"
 _PLATFORM = "use --platform OS/ARCH[/VARIANT]"
 _BY_DEFAULT = "this is how pybuild works; leave the option out"
@@ -29,8 +28,6 @@ REFUSED: Final[Mapping[str, str]] = {
     "--cache-from": _STEP_CACHE,
     "--cache-to": _STEP_CACHE,
     "--cache-ttl": _STEP_CACHE,
-    "--cap-add": _CAPABILITIES,
-    "--cap-drop": _CAPABILITIES,
     "--cgroup-parent": _CGROUP,
     "--cgroupns": _SANDBOX,
     "--compress": _BY_DEFAULT,
@@ -87,7 +84,7 @@ REFUSED: Final[Mapping[str, str]] = {
     "--runtime-flag": _SANDBOX,
     "--save-stages": "build each with --target STAGE -t NAME",
     "--sbom": _ATTEST,
-    "--security-opt": _SANDBOX,
+    "--security-opt": "use --no-new-privileges, or --security nested for sandboxes in a step",
     "--shm-size": "use RUN --mount=type=tmpfs,target=/dev/shm,size=SIZE in the Buildfile",
     "--sign-by": _ATTEST,
     "--skip-unused-stages": _BY_DEFAULT,

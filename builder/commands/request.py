@@ -20,6 +20,7 @@ from builder.values.compression import Compression
 from builder.values.elsewhere import Elsewhere, StreamContext, UrlContext, source_of
 from builder.values.repository import Repository
 from builder.values.request import BuildRequest, Secret, SshAgent
+from builder.values.security import Privileges
 
 if TYPE_CHECKING:
     from builder.values.output import Annotation, Output
@@ -65,6 +66,7 @@ def request_of(options: BuildOptions, caller: Caller) -> BuildRequest:
         compression=settings.compression.value,
         compression_level=settings.compression_level.value,
         store_limit_bytes=settings.limit_bytes.value,
+        privileges=_privileges(options),
     )
 
 
@@ -188,6 +190,14 @@ def _annotations(words: tuple[str, ...]) -> tuple[Annotation, ...]:
     from builder.commands.annotations import read_annotations
 
     return read_annotations(words)
+
+
+def _privileges(options: BuildOptions) -> Privileges:
+    if not (options.security or options.cap_add or options.cap_drop or options.no_new_privileges):
+        return Privileges()
+    from builder.commands.privileges import read_privileges
+
+    return read_privileges(options)
 
 
 def _secrets(words: tuple[str, ...], caller: Caller) -> tuple[Secret, ...]:

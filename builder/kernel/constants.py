@@ -184,6 +184,12 @@ CAP_PERFMON: Final = 38
 CAP_BPF: Final = 39
 CAP_CHECKPOINT_RESTORE: Final = 40
 CAP_LAST_CAP: Final = 40
+CAPABILITIES: Final = {
+    name.removeprefix("CAP_"): number
+    for name, number in tuple(globals().items())
+    if name.startswith("CAP_") and name != "CAP_LAST_CAP"
+}
+"""The numbers above by name, without CAP_."""
 
 # Calls of Linux 5.1 and later have one number on all architectures.
 _SHARED_NUMBERS: Final = {

@@ -12,40 +12,10 @@ import resource
 
 from builder.errors import MachineError, UsageError
 from builder.kernel import syscalls
-from builder.kernel.constants import (
-    CAP_CHOWN,
-    CAP_DAC_OVERRIDE,
-    CAP_FOWNER,
-    CAP_FSETID,
-    CAP_KILL,
-    CAP_NET_BIND_SERVICE,
-    CAP_SETFCAP,
-    CAP_SETGID,
-    CAP_SETPCAP,
-    CAP_SETUID,
-    CAP_SYS_CHROOT,
-    PR_CAP_AMBIENT,
-    PR_CAP_AMBIENT_CLEAR_ALL,
-)
-from builder.kernel.seccomp import step_filter
+from builder.kernel.constants import CAPABILITIES, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL
+from builder.kernel.seccomp import nested_filter, step_filter
 from builder.values.crossing import StepSpec
-
-STEP_CAPABILITIES = (
-    CAP_CHOWN,
-    CAP_DAC_OVERRIDE,
-    CAP_FOWNER,
-    CAP_FSETID,
-    CAP_KILL,
-    CAP_NET_BIND_SERVICE,
-    CAP_SETFCAP,  # rpm
-    CAP_SETGID,
-    CAP_SETPCAP,
-    CAP_SETUID,
-    CAP_SYS_CHROOT,  # apt, debootstrap
-)
-"""What a step as uid 0 has, and what no program in a step can get beyond."""
-
-STEP_MASK = sum(1 << capability for capability in STEP_CAPABILITIES)
+from builder.values.security import Security
 
 # RLIMIT_* of asm-generic/resource.h under docker's names; Python's module lacks some of them.
 _LIMITS = {
@@ -128,28 +98,35 @@ def set_limits(limits: Limits) -> None:
 
 def confine(step: StepSpec, machine: str) -> None:
     """Give up everything that the step is not to have. Raises MachineError; nothing privileged works afterwards."""
-    if not step.insecure:
-        _drop_bounding_set()
+    insecure = step.security is Security.INSECURE
+    kept = 0 if insecure else mask_of(step.capabilities)
+    if not insecure:
+        _drop_bounding_set(kept)
     syscalls.prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL)
     _set_groups(step)
     if step.no_new_privileges:
         syscalls.set_no_new_privs()
-    if not step.insecure:
-        _install_filter(machine)
+    if not insecure:
+        _install_filter(step, machine)
     _set_ids(step)
     # A change from uid 0 to another has emptied the effective and permitted sets already (capabilities(7)).
     if step.uid != 0:
         syscalls.capset(0, 0, 0)
-    elif step.insecure:
+    elif insecure:
         held = syscalls.capget()
         syscalls.capset(held.effective, held.permitted, 0)
     else:
-        syscalls.capset(STEP_MASK, STEP_MASK, 0)
+        syscalls.capset(kept, kept, 0)
 
 
-def _drop_bounding_set() -> None:
+def mask_of(names: tuple[str, ...]) -> int:
+    """Capabilities by their names as the kernel's mask."""
+    return sum(1 << CAPABILITIES[name] for name in names)
+
+
+def _drop_bounding_set(kept: int) -> None:
     for capability in range(64):
-        if capability in STEP_CAPABILITIES:
+        if kept >> capability & 1:
             continue
         try:
             syscalls.cap_drop_bound(capability)
@@ -159,9 +136,10 @@ def _drop_bounding_set() -> None:
             raise
 
 
-def _install_filter(machine: str) -> None:
+def _install_filter(step: StepSpec, machine: str) -> None:
+    build = nested_filter if step.security is Security.NESTED else step_filter
     try:
-        syscalls.seccomp_filter(step_filter(machine))
+        syscalls.seccomp_filter(build(machine))
     except OSError as error:
         raise MachineError(
             f"the system call filter cannot be installed: {error}",

@@ -43,6 +43,7 @@ from builder.kernel.constants import (
     MNT_DETACH,
 )
 from builder.values.crossing import NetworkMode, Ran, RootKind, RunJob, StepSpec, Tree
+from builder.values.security import Security
 
 _NAMESPACES = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP
 _REPORT_BYTES = 1 << 16
@@ -184,7 +185,7 @@ def _furnish(step: StepSpec, root: str) -> None:
     with mounts.owned(os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)) as fd:
         for wanted, instead in ((devices.PROC, devices.SHARED_PROC), (devices.SYS, devices.SHARED_SYS)):
             _mount_or(fd, wanted, instead)
-        covers = () if step.insecure else devices.COVERS
+        covers = () if step.security is Security.INSECURE else devices.COVERS
         mounts.execute(fd, (devices.MESSAGE_QUEUES, *covers))
     # With the same directory twice the old root is stacked on the new one, and its detaching uncovers it: no
     # directory has to be made for it in the image (pivot_root(2), NOTES).

@@ -12,12 +12,12 @@ from __future__ import annotations
 import errno
 import functools
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from builder.kernel.constants import SECCOMP_RET_ALLOW, SECCOMP_RET_ERRNO
-from builder.kernel.seccomp_calls import ALLOWED, CLONE_NEW_ANY, PERSONALITIES, REFUSED, REFUSED_FAMILIES
-from builder.kernel.seccomp_i386 import I386_ALLOWED, I386_REFUSED, i386_numbers
+from builder.kernel.seccomp_calls import ALLOWED, CLONE_NEW_ANY, NESTED, PERSONALITIES, REFUSED, REFUSED_FAMILIES
+from builder.kernel.seccomp_i386 import I386_ALLOWED, I386_NESTED, I386_REFUSED, i386_numbers
 from builder.kernel.seccomp_numbers import numbers_of
 
 Program = tuple[bytes, ...]
@@ -101,6 +101,12 @@ def answers(numbers: dict[str, int]) -> dict[int, Program]:
     return found | {numbers[name]: program for name, program in special.items()}
 
 
+def nested_answers(numbers: dict[str, int]) -> dict[int, Program]:
+    """The same for a step that may make sandboxes of its own."""
+    opened = {numbers[name]: ALLOW for name in (*NESTED, *I386_NESTED, "clone") if name in numbers}
+    return answers(numbers) | opened
+
+
 def ranges(found: dict[int, Program]) -> tuple[Range, ...]:
     """The answers as ranges in ascending order that cover all numbers from 0; what is not listed is unknown."""
     made = [Range(0, found.get(0, UNKNOWN))]
@@ -119,17 +125,27 @@ def search(parts: Sequence[Range]) -> Program:
     return branch(_JUMP_IF_AT_LEAST, parts[middle].first, search(parts[middle:]), search(parts[:middle]))
 
 
-def _calls(numbers: dict[str, int]) -> Program:
+def _calls(found: dict[int, Program]) -> Program:
     """From the number of a call to its answer."""
-    return (_statement(_LOAD_WORD, _NUMBER_AT), *search(ranges(answers(numbers))))
+    return (_statement(_LOAD_WORD, _NUMBER_AT), *search(ranges(found)))
 
 
 @functools.cache
 def step_filter(machine: str) -> bytes:
     """The filter for steps on a machine, by its name in uname(2). Raises KeyError for a machine that we do not know."""
-    calls, others = _calls(numbers_of(machine)), UNKNOWN
+    return _filter(machine, answers)
+
+
+@functools.cache
+def nested_filter(machine: str) -> bytes:
+    """The filter for steps with --security=nested."""
+    return _filter(machine, nested_answers)
+
+
+def _filter(machine: str, answered: Callable[[dict[str, int]], dict[int, Program]]) -> bytes:
+    calls, others = _calls(answered(numbers_of(machine))), UNKNOWN
     if machine == "x86_64":
         calls = (calls[0], *branch(_JUMP_IF_AT_LEAST, _X32_BIT, UNKNOWN, calls[1:]))
-        others = branch(_JUMP_IF_EQUAL, _I386, _calls(i386_numbers()), UNKNOWN)
+        others = branch(_JUMP_IF_EQUAL, _I386, _calls(answered(i386_numbers())), UNKNOWN)
     checked = branch(_JUMP_IF_EQUAL, _ARCHITECTURES[machine], calls, others)
     return b"".join((_statement(_LOAD_WORD, _ARCHITECTURE_AT), *checked))

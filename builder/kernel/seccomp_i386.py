@@ -45,6 +45,10 @@ I386_REFUSED = names_of("""
 """Calls that answer EPERM for i386 besides `seccomp_calls.REFUSED`."""
 
 
+I386_NESTED = ("umount",)
+"""Opened for i386 by --security=nested besides `seccomp_calls.NESTED`."""
+
+
 def i386_numbers() -> dict[str, int]:
     """The numbers of i386 calls by name."""
     return parsed(_I386)

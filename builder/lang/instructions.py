@@ -89,7 +89,7 @@ def _run(request: Request) -> Run:
         request.command(),
         mounts=flags.texts("mount"),
         network=_one_of(flags, "network", "network mode", ("default", "none", "host")),
-        security=_one_of(flags, "security", "security mode", ("sandbox", "insecure")),
+        security=_one_of(flags, "security", "security mode", ("sandbox", "insecure", "nested")),
         devices=flags.texts("device"),
     )
 

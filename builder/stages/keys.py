@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from builder.values.digest import ChainId
 from builder.values.key import CacheKey, Plain, canonical, key_of
 from builder.values.request import BuildRequest
+from builder.values.security import DEFAULT_CAPABILITIES, Security
 from builder.values.step import CopyStep, RunStep, WorkdirStep
 
 
@@ -23,7 +24,7 @@ def run_key(step: RunStep, chain: ChainId, mounts: Sequence[Plain], request: Bui
         "cwd": step.cwd,
         "user": step.user,
         "network": step.network,
-        "insecure": step.insecure,
+        "insecure": step.security is Security.INSECURE,
         "mounts": list(mounts),
         "scripts": [[script.name, script.content.hex()] for script in step.scripts],
         "hosts": [list(pair) for pair in request.add_hosts],
@@ -32,7 +33,20 @@ def run_key(step: RunStep, chain: ChainId, mounts: Sequence[Plain], request: Bui
     }
     if step.hostname:  # else the key is what it was before steps could have one
         value["hostname"] = step.hostname
+    value |= _privileges(step, request)
     return key_of("run", value)
+
+
+def _privileges(step: RunStep, request: BuildRequest) -> dict[str, Plain]:
+    """What a step may do where that is not the default, which says nothing: so keys are what they were before."""
+    privileges, value = request.privileges, dict[str, Plain]()
+    if step.security is Security.NESTED:
+        value["security"] = str(step.security)
+    if privileges.capabilities != DEFAULT_CAPABILITIES and step.security is not Security.INSECURE:
+        value["capabilities"] = list(privileges.capabilities)
+    if privileges.no_new_privileges:
+        value["no_new_privileges"] = True
+    return value
 
 
 def copy_key(

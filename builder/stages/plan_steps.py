@@ -21,6 +21,7 @@ from builder.values.instruction import Add, Copy, ExecForm, Heredoc, Run, ShellF
 from builder.values.mount import BindRequest, CacheRequest, TmpfsRequest
 from builder.values.reference import Reference
 from builder.values.repository import Repository, parse_repository
+from builder.values.security import Security
 from builder.values.step import ContextOrigin, CopyStep, ImageOrigin, Inline, MountPlan, Origin, RunStep, TargetOrigin
 
 _NUMBER = re.compile(r"[+-]?[0-9]+\Z")
@@ -49,6 +50,7 @@ class Surroundings:
     allow: tuple[str, ...] = ()
     source_date_epoch: int | None = None
     from_elsewhere: bool = False
+    security: Security = Security.SANDBOX
 
     def context(self, name: str) -> str | None:
         """The named context that a name of the Buildfile means, as the command line has it. Two never do."""
@@ -144,7 +146,7 @@ def plan_run(
         cwd=config.working_dir or "/",
         user=config.user,
         network=_network(run, around),
-        insecure=_insecure(run, around),
+        security=_security(run, around),
         mounts=tuple(_mount(text, scope, (config.working_dir, run.span), around) for text in run.mounts),
         scripts=scripts,
         source_date_epoch=around.source_date_epoch,
@@ -175,18 +177,19 @@ def _network(run: Run, around: Surroundings) -> str:
     return network
 
 
-def _insecure(run: Run, around: Surroundings) -> bool:
-    if run.security in (None, "sandbox"):
-        return False
-    if run.security != "insecure":
-        raise BuildfileError(f"RUN --security={run.security}: use sandbox or insecure", span=run.span)
-    if "security.insecure" not in around.allow:
+def _security(run: Run, around: Surroundings) -> Security:
+    """The step's kind of sandbox: the build's where it asks for none. What is laxer than that has to be allowed."""
+    if run.security is None:
+        return around.security
+    wanted = Security(run.security)
+    right = f"security.{wanted}"
+    if wanted not in (Security.SANDBOX, around.security) and right not in around.allow:
         raise BuildfileError(
-            "RUN --security=insecure is not allowed here",
+            f"RUN --security={wanted} is not allowed here",
             span=run.span,
-            hint="give --allow security.insecure if you trust this Buildfile",
+            hint=f"give --allow {right} if you trust this Buildfile",
         )
-    return True
+    return wanted
 
 
 def _command(run: Run, shell: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[Inline, ...]]:

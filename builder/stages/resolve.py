@@ -158,6 +158,7 @@ def _surroundings(buildfile: Buildfile, request: BuildRequest, epoch: int | None
         allow=request.allow,
         source_date_epoch=epoch,
         from_elsewhere=bool(request.context_name),
+        security=request.privileges.security,
     )
 
 

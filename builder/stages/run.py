@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
 
-from builder.errors import StepFailed
+from builder.errors import StepFailed, UsageError
 from builder.stages.commit import commit_upper
 from builder.stages.hands import Hands
 from builder.stages.mounts import Mounted, mounted
@@ -19,6 +19,7 @@ from builder.tree.accounts import Account
 from builder.values.crossing import FileMount, NetworkMode, Ran, RunJob, StepMount, StepSpec, Tree
 from builder.values.event import StepId, StepOutput
 from builder.values.image import Layer
+from builder.values.security import OWN_NETWORK
 from builder.values.stack import Stack
 from builder.values.step import RunStep
 
@@ -116,8 +117,23 @@ def _spec(
         mounts=(*mounts.mounts, *scripts),
         rlimits=tuple((limit.name, limit.soft, limit.hard) for limit in request.ulimits),
         memory_bytes=request.memory_bytes,
-        insecure=step.insecure,
+        capabilities=_capabilities(step, network, hands),
+        no_new_privileges=request.privileges.no_new_privileges,
+        security=step.security,
     )
+
+
+def _capabilities(step: RunStep, network: NetworkMode, hands: Hands) -> tuple[str, ...]:
+    """The step's capabilities. Raises UsageError for those over a network that is the machine's."""
+    names = hands.request.privileges.capabilities
+    astray = [name for name in names if name in OWN_NETWORK]
+    if astray and network is NetworkMode.HOST:
+        raise UsageError(
+            f"--cap-add {astray[0]}: this step shares the network of the machine",
+            span=step.span,
+            hint="it works in a network of the step's own: --network none, or RUN --network=none",
+        )
+    return names
 
 
 def _script_mounts(step: RunStep, mounts: Mounted, account: Account) -> tuple[StepMount, ...]:

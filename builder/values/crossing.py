@@ -21,6 +21,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from builder.values.security import DEFAULT_CAPABILITIES, Security
+
 PROTOCOL = 1
 """Raised whenever a message changes; both sides compare."""
 
@@ -139,8 +141,9 @@ class StepSpec:
         tuple[str, int, int], ...
     ] = ()  # name as in `ulimit` of docker (nofile, core …), soft, hard; -1 is no limit
     memory_bytes: int = 0  # 0: no limit
+    capabilities: tuple[str, ...] = DEFAULT_CAPABILITIES  # of uid 0, and the most that any program can get
     no_new_privileges: bool = False
-    insecure: bool = False  # --security=insecure: all capabilities of the namespace, no seccomp filter, no masks
+    security: Security = Security.SANDBOX  # INSECURE: all capabilities whatever the field says, no filter, no masks
 
 
 @dataclass(frozen=True, slots=True)

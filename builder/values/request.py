@@ -13,6 +13,7 @@ from builder.values.crossing import NetworkMode
 from builder.values.elsewhere import Elsewhere
 from builder.values.platform import Platform
 from builder.values.reference import Reference
+from builder.values.security import Privileges
 
 if TYPE_CHECKING:  # a build without outputs need not know what outputs are
     from builder.values.output import Annotation, Output
@@ -80,3 +81,4 @@ class BuildRequest:
     store_limit_bytes: int = 0  # what the store is brought back to after a build; 0 is no limit
     elsewhere: Elsewhere | None = None
     context_name: str = ""  # what people call a context that was fetched
+    privileges: Privileges = field(default_factory=Privileges)

@@ -13,6 +13,7 @@ from builder.values.image import ImageConfig, RunConfig
 from builder.values.mount import MountRequest
 from builder.values.platform import Platform
 from builder.values.repository import Repository
+from builder.values.security import Security
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ class RunStep:
     cwd: str
     user: str
     network: str
-    insecure: bool
+    security: Security
     mounts: tuple[MountPlan, ...]
     scripts: tuple[Inline, ...] = ()  # shown as /dev/pipes/NAME while the command runs
     source_date_epoch: int | None = None  # no file of the layer is newer (Unix time)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from builder.errors import MachineError, UsageError
+from builder.values.security import Security
 from tests.kernel.bench import Bench, compiled
 
 pytestmark = pytest.mark.kernel
@@ -59,7 +60,8 @@ class TestAuthority:
     def test_insecure(self, room: Bench) -> None:
         """An insecure step has all capabilities of the namespace and no filter."""
         outcome = room.run(
-            "grep -E 'CapEff|Seccomp:' /proc/self/status; mount -t tmpfs x /tmp && echo mounted", insecure=True
+            "grep -E 'CapEff|Seccomp:' /proc/self/status; mount -t tmpfs x /tmp && echo mounted",
+            security=Security.INSECURE,
         )
         words = outcome.output.split()
         assert int(words[1], 16).bit_count() >= 38

@@ -15,6 +15,7 @@ from builder.kernel.constants import CLONE_NEWNET, CLONE_NEWUSER, SECCOMP_RET_AL
 from builder.kernel.seccomp import ALLOW, REFUSE, UNKNOWN, Range, branch, ranges, search, step_filter
 from builder.kernel.seccomp_calls import ALLOWED, PERSONALITIES, REFUSED
 from builder.kernel.seccomp_numbers import numbers_of
+from builder.values.security import Security
 from tests.kernel.bench import Bench, compiled
 
 MACHINES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
@@ -190,7 +191,7 @@ class TestByKernel:
 
     def test_insecure(self, probing: Bench) -> None:
         """An insecure step may make any call."""
-        assert _asked(probing, f"{self.numbers['unshare']},{CLONE_NEWNET:#x}", insecure=True) == [0]
+        assert _asked(probing, f"{self.numbers['unshare']},{CLONE_NEWNET:#x}", security=Security.INSECURE) == [0]
 
 
 def test_probe_is_beside() -> None:

@@ -23,6 +23,7 @@ from builder.values.key import CacheKey, Plain
 from builder.values.mount import BindRequest
 from builder.values.repository import Repository
 from builder.values.request import BuildRequest, Secret, Ulimit
+from builder.values.security import Privileges, Security
 from builder.values.step import (
     ContextOrigin,
     CopyStep,
@@ -48,7 +49,7 @@ RUN = RunStep(
     cwd="/",
     user="",
     network="default",
-    insecure=False,
+    security=Security.SANDBOX,
     mounts=(),
 )
 COPY = CopyStep(
@@ -82,6 +83,8 @@ def _fields(rows: Mapping[str, Any]) -> dict[str, Any]:
         return tuple(tuples(item) for item in value) if isinstance(value, list) else value
 
     fields = {name: tuples(value) for name, value in rows.items()}
+    if fields.pop("insecure", False):  # what the key says still, though a step has more kinds of sandbox by now
+        fields["security"] = Security.INSECURE
     for name in ("scripts", "inline"):
         if name in fields:
             fields[name] = tuple(Inline(inline, content.encode()) for inline, content in fields[name])
@@ -118,7 +121,7 @@ OTHER_RUNS: dict[str, Any] = {
     "cwd": "/w",
     "user": "app",
     "network": "none",
-    "insecure": True,
+    "security": Security.INSECURE,
     "scripts": (Inline("EOF", b"#!/bin/sh\n"),),
     "source_date_epoch": 0,
     "hostname": "other",
@@ -170,6 +173,22 @@ def test_what_decides_a_run_changes_its_key(name: str) -> None:
 def test_what_does_not_decide_a_run_does_not(name: str) -> None:
     """Where it stands, how it is written, proxies."""
     assert run(replace(RUN, **{name: SAME_RUNS[name]})) == run()
+
+
+@pytest.mark.parametrize(
+    "privileges",
+    [Privileges(capabilities=("CHOWN",)), Privileges(capabilities=()), Privileges(no_new_privileges=True)],
+)
+def test_privileges_change_a_key(privileges: Privileges) -> None:
+    """Fewer capabilities, or none that an exec can gain, are noticed by commands."""
+    assert run(request=replace(REQUEST, privileges=privileges)) != run()
+
+
+def test_sandboxes_have_keys_of_their_own() -> None:
+    """Each kind of sandbox gives another key; capabilities say nothing of an insecure step, which has all."""
+    assert len({str(run(replace(RUN, security=kind))) for kind in Security}) == len(Security)
+    insecure, fewer = replace(RUN, security=Security.INSECURE), replace(REQUEST, privileges=Privileges(capabilities=()))
+    assert run(insecure, request=fewer) == run(insecure)
 
 
 @pytest.mark.parametrize("name", OTHER_COPIES)

@@ -11,6 +11,7 @@ from builder.stages.plan_steps import stage_number
 from builder.values.image import RunConfig
 from builder.values.mount import BindRequest, CacheRequest, SecretRequest
 from builder.values.repository import Repository
+from builder.values.security import Security
 from builder.values.step import ContextOrigin, ImageOrigin, Inline, TargetOrigin
 from tests.stages.plans import PATH, SPAN, among, copy_of, history, planned, refused, run_of
 
@@ -72,10 +73,22 @@ class TestRun:
 
     def test_insecure_must_be_allowed(self) -> None:
         """--security=insecure needs --allow security.insecure, and no other right will do."""
-        assert not run_of(planned("RUN --security=sandbox x")).insecure
+        assert run_of(planned("RUN --security=sandbox x")).security is Security.SANDBOX
         assert "--allow security.insecure" in (refused(BuildfileError, "RUN --security=insecure x").hint or "")
         refused(BuildfileError, "RUN --security=insecure x", allow=("network.host",))
-        assert run_of(planned("RUN --security=insecure x", allow=("security.insecure",))).insecure
+        assert run_of(planned("RUN --security=insecure x", allow=("security.insecure",))).security is Security.INSECURE
+
+    def test_nested_must_be_allowed(self) -> None:
+        """--security=nested needs --allow security.nested, or a build that has it for every step."""
+        assert "--allow security.nested" in (refused(BuildfileError, "RUN --security=nested x").hint or "")
+        for settings in ({"allow": ("security.nested",)}, {"security": Security.NESTED}):
+            assert run_of(planned("RUN --security=nested x", **settings)).security is Security.NESTED
+
+    def test_the_builds_security(self) -> None:
+        """A step that asks for nothing has the build's sandbox; one that asks for the strict one has that."""
+        assert run_of(planned("RUN x", security=Security.NESTED)).security is Security.NESTED
+        assert run_of(planned("RUN --security=sandbox x", security=Security.NESTED)).security is Security.SANDBOX
+        refused(BuildfileError, "RUN --security=insecure x", security=Security.NESTED)
 
     def test_devices_are_refused(self) -> None:
         """--device is an error and not ignored."""

@@ -17,6 +17,7 @@ from builder.store import Store
 from builder.values.event import Note
 from builder.values.platform import Platform
 from builder.values.request import BuildRequest
+from builder.values.security import Security
 from builder.values.step import ImageBase, ImageOrigin, Plan, RunStep, ScratchBase, TargetBase, TargetOrigin
 from tests.stages.builds import Bench, base, row
 from tests.stages.plans import PATH, copy_of, history, run_of
@@ -264,7 +265,7 @@ class TestCommandLine:
         with pytest.raises(BuildfileError):
             plan(text)
         step = run_of(plan(text, allow=("security.insecure",)).targets[0])
-        assert step.insecure
+        assert step.security is Security.INSECURE
 
 
 class TestSourceDateEpoch:

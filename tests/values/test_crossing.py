@@ -19,6 +19,7 @@ from builder.values.crossing import (
     Tree,
     TreeMount,
 )
+from builder.values.security import Security
 
 SPEC = StepSpec(("true",), (), "/", 0, 0, (), Tree(()), "/u", "/w")
 
@@ -39,7 +40,7 @@ def test_names_of_messages_are_unique() -> None:
 
 def test_a_step_is_shut_in_unless_it_is_said() -> None:
     """Left alone, a step has no extra rights, no limits and no mounts, and its host name tells nothing."""
-    assert not SPEC.insecure
+    assert SPEC.security is Security.SANDBOX
     assert not SPEC.no_new_privileges
     assert (SPEC.mounts, SPEC.rlimits, SPEC.memory_bytes) == ((), (), 0)
     assert SPEC.hostname == "buildkitsandbox"
