@@ -38,11 +38,16 @@ class Connection:
 def access_of(connection: Connection, caller: Caller, names: Iterable[str] = ()) -> Access:
     """The way to registries. Raises UsageError for options, files or variables that cannot be understood.
 
-    `names` are the images that the command line names: --creds is for their registries. Without any it is for the first
-    registry that serves nobody without a login.
+    `names` are the images that the command line names: --creds is for their registry, which must be one. Without any it
+    is for the first registry that serves nobody without a login.
     """
     settings = settings_of(caller)
-    registries = _registries(names)
+    registries = registries_of(names)
+    if connection.creds is not None and len(registries) > 1:
+        raise UsageError(
+            f"--creds: {' and '.join(sorted(registries))} are named, and a login is for one of them",
+            hint="log in to each: pybuild login HOST",
+        )
     return Access(
         proxies=dict(proxies_of(caller.environment)),
         keyring=_keyring(connection, caller, registries),
@@ -134,7 +139,7 @@ def _keyring(connection: Connection, caller: Caller, registries: Iterable[str]) 
     return AuthFiles(auth_files(caller), caller.environment, named_auth_file(connection.authfile, caller))
 
 
-def _registries(names: Iterable[str]) -> set[str]:
+def registries_of(names: Iterable[str]) -> set[str]:
     """The registries of those names that are images of registries."""
     found = set()
     for name in names:
@@ -154,7 +159,7 @@ _ELSEWHERE = ("oci", "oci-layout", "oci-archive", "docker-archive", "rootfs", "s
 
 def _host(text: str) -> str:
     """HOST[:PORT] of --insecure-registry; a scheme in front is taken off. Raises UsageError."""
-    host = text.removeprefix("https://").removeprefix("http://").rstrip("/")
+    host = text.removeprefix("https://").removeprefix("http://").rstrip("/").lower()
     if not host or "/" in host or host.isspace():
         raise UsageError(f"--insecure-registry: {text!r} is not a host", hint="it is written HOST[:PORT]")
     return host

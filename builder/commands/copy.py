@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from builder.commands.arguments import read_platform
 from builder.commands.caller import Caller, store_root
-from builder.commands.connection import Connection, access_of
+from builder.commands.connection import Connection, access_of, registries_of
 from builder.commands.line import Line
 from builder.commands.lookup import IN_STORE, TRANSPORTS, find_named
 from builder.commands.progress import shown
@@ -79,8 +79,11 @@ def _access(line: Line, side: str, caller: Caller) -> Access:
     own = line.text(f"{side}_creds")
     if own is not None:
         both = replace(both, creds=own)
-    elif (
-        both.creds is not None and line.word("src").startswith("docker://") and line.word("dst").startswith("docker://")
-    ):
+    elif side == "src" and both.creds is not None and line.text("dest_creds") is None and _are_two(line):
         raise UsageError("--creds: two registries are named, and a login is for one", hint="--src-creds, --dest-creds")
     return access_of(both, caller, (line.word("src" if side == "src" else "dst"),))
+
+
+def _are_two(line: Line) -> bool:
+    """Whether source and destination are in two registries; a source that the store has is not asked about."""
+    return len(registries_of((line.word("src"), line.word("dst")))) > 1

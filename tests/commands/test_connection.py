@@ -12,7 +12,15 @@ from pathlib import Path
 import pytest
 
 from builder.commands.caller import Caller
-from builder.commands.connection import Connection, access_of, auth_files, cert_folders, login_of, named_auth_file
+from builder.commands.connection import (
+    Connection,
+    access_of,
+    auth_files,
+    cert_folders,
+    login_of,
+    named_auth_file,
+    trust_of,
+)
 from builder.errors import UsageError
 from builder.values.access import Credential
 from tests.commands.callers import caller
@@ -70,6 +78,13 @@ def test_what_is_trusted_comes_from_options_and_environment(tmp_path: Path) -> N
     assert (trust.roots_file, trust.roots_dir) == (Path("/ca.pem"), tmp_path / "cas")
 
 
+def test_an_insecure_registry_is_a_host_in_any_case() -> None:
+    """As hosts are, and with or without a scheme in front."""
+    assert trust_of(Connection(insecure_registry=("http://Reg.Example:5000/",)), caller()).insecure == (
+        "reg.example:5000",
+    )
+
+
 @pytest.mark.parametrize(
     ("connection", "words"),
     [
@@ -91,7 +106,7 @@ def test_options_that_cannot_be_meant_are_mistakes(tmp_path: Path, connection: C
     ("names", "others"),
     [
         (("reg:5000/app:1",), ("docker.io", "other")),
-        (("docker://reg:5000/app", "oci:dir:tag", "./x", "docker-archive:x.tar", "UPPER/x"), ("docker.io", "oci")),
+        (("docker://reg:5000/app", "oci:dir:tag", "./x", "docker-archive:x.tar", "UPPER"), ("docker.io", "oci")),
     ],
 )
 def test_a_login_of_the_command_line_is_for_the_registries_it_names(
@@ -101,6 +116,15 @@ def test_a_login_of_the_command_line_is_for_the_registries_it_names(
     keys = access_of(Connection(creds="me:sec:ret"), caller(), names).keyring
     assert [keys.find(name, "x") for name in others] == [None] * len(others)
     assert keys.find("reg:5000", "app") == Credential("me", "sec:ret")
+
+
+@pytest.mark.parametrize("names", [("a.example/x", "b.example/x"), ("x", "docker://a.example/x"), ("a:1/x", "a:2/x")])
+def test_a_login_of_the_command_line_is_for_one_registry(names: tuple[str, ...]) -> None:
+    """Where several are named, nobody said which of them may see it."""
+    with pytest.raises(UsageError, match="a login is for one of them") as caught:
+        access_of(Connection(creds="me:secret"), caller(), names)
+    assert "secret" not in caught.value.message
+    access_of(Connection(creds="me:secret"), caller(), ("a.example/x:1", "a.example/y", "oci:dir"))
 
 
 def test_a_login_for_no_registry_by_name_is_kept_back() -> None:

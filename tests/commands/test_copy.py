@@ -87,6 +87,8 @@ def test_quiet_is_quiet(tmp_path: Path) -> None:
         ("app", "oci:l", {"all": True, "format": "oci"}, "--all copies everything as it is"),
         ("app", "oci:l", {"all": True, "platform": "linux/amd64"}, "--all copies everything as it is"),
         ("docker://a.example/x", "docker://b.example/x", {"creds": "me:secret"}, "a login is for one"),
+        ("a.example/x", "docker://b.example/x", {"creds": "me:secret"}, "a login is for one"),
+        ("x", "docker://b.example/x", {"creds": "me:secret"}, "a login is for one"),
         ("oci:none", "oci:l", {}, "none does not exist"),
         ("App", "oci:l", {}, "names are lower case"),
     ],
