@@ -11,7 +11,8 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable
-from typing import Any
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Self
 
 import requests
 import requests.adapters
@@ -59,6 +60,34 @@ class Session(requests.Session):
                 adapter.close()
 
 
+class _Fuse:
+    """Shuts a connection down under its reader when the time is over. Use it with `with`; `blown` says that it did."""
+
+    def __init__(self, sock: socket.socket, seconds: float) -> None:
+        self._sock = sock
+        self._late = threading.Event()
+        self._timer = threading.Timer(max(0.0, seconds) + _GRACE_S, self._shut)
+        self._timer.daemon = True
+
+    @property
+    def blown(self) -> bool:
+        return self._late.is_set()
+
+    def _shut(self) -> None:
+        self._late.set()
+        try:
+            socket.socket.shutdown(self._sock, socket.SHUT_RDWR)  # not SSLSocket's, which would unwrap it meanwhile
+        except OSError:
+            pass  # the other side was faster
+
+    def __enter__(self) -> Self:
+        self._timer.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+
+
 class _Patient:
     """Bounds the wait for the head of an answer as a whole.
 
@@ -70,32 +99,33 @@ class _Patient:
 
     def getresponse(self) -> Any:
         """The head of the answer. Raises TimeoutError when it is not whole in time."""
-        sock, late = self.sock, threading.Event()
+        sock = self.sock
         timeout_s = sock.gettimeout()
         if timeout_s is None:
             return super().getresponse()  # type: ignore[misc]  # urllib3's, beside which this class stands
-
-        def shut() -> None:
-            late.set()
+        with _Fuse(sock, timeout_s) as fuse:
             try:
-                socket.socket.shutdown(sock, socket.SHUT_RDWR)  # not SSLSocket's, which would unwrap it meanwhile
-            except OSError:
-                pass  # the other side was faster
-
-        fuse = threading.Timer(timeout_s + _GRACE_S, shut)
-        fuse.daemon = True
-        fuse.start()
-        try:
-            answer = super().getresponse()  # type: ignore[misc]
-        except (OSError, http.client.HTTPException) as error:
-            if late.is_set():
-                raise _late() from error
-            raise
-        finally:
-            fuse.cancel()
-        if late.is_set():  # http.client takes the end of the connection for the end of the head
+                answer = super().getresponse()  # type: ignore[misc]
+            except (OSError, http.client.HTTPException) as error:
+                if fuse.blown:
+                    raise _late() from error
+                raise
+        if fuse.blown:  # http.client takes the end of the connection for the end of the head
             raise _late()
+        answer.under_it = sock  # for the body's deadline; a connection that is not kept forgets its socket by now
         return answer
+
+
+def bounded_body(response: requests.Response, seconds: float) -> AbstractContextManager[object]:
+    """While a body is read in this block: it ends for the reader when the time is over.
+
+    One in chunks has sizes and trailers between its bytes, in a single read of which a server could keep us for ever.
+    All other reads give what is there.
+    """
+    sock = getattr(response.raw, "under_it", None)
+    if sock is None or not getattr(response.raw, "chunked", False):
+        return nullcontext()
+    return _Fuse(sock, seconds)
 
 
 def _late() -> TimeoutError:

@@ -27,6 +27,7 @@ _RETRIED = (429, 500, 502, 503, 504)
 _REDIRECTS = (301, 302, 303, 307, 308)
 _CHUNK_BYTES = 256 << 10
 _DISCARDED_BYTES = 16 << 10
+_LONGEST_TIMER_S = float(1 << 20)  # threads cannot wait much longer
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +234,8 @@ class Http:
         except (requests.RequestException, OSError, EOFError) as error:
             raise TransferBroken(url) from error
         self._answered.add(server)
-        if method == "HEAD" or response.headers.get("Content-Length") == "0":
+        empty = response.headers.get("Content-Length") == "0" and "Transfer-Encoding" not in response.headers
+        if method == "HEAD" or empty:
             response.content  # noqa: B018 - nothing is read, but the connection can be used again
         return response
 
@@ -286,17 +288,29 @@ def pieces(response: requests.Response, deadline: float) -> Iterator[bytes]:
     import requests
     import urllib3
 
+    from builder.oci.connections import bounded_body
+
+    def check() -> None:
+        if time.monotonic() > deadline:
+            raise (deadline if isinstance(deadline, Deadline) else Deadline(deadline)).passed(response.url)
+
     read = _reader(response)
     try:
-        while True:
-            if time.monotonic() > deadline:
-                raise (deadline if isinstance(deadline, Deadline) else Deadline(deadline)).passed(response.url)
-            piece = read(_CHUNK_BYTES)
-            if not piece:
-                return
-            yield piece
+        with bounded_body(response, min(deadline - time.monotonic(), _LONGEST_TIMER_S)):
+            while piece := _checked(check, read):
+                yield piece
     except (urllib3.exceptions.HTTPError, requests.RequestException, OSError) as error:
+        check()
         raise TransferBroken from error
+
+
+def _checked(check: Callable[[], None], read: Callable[[int], bytes]) -> bytes:
+    """The next piece. What looks like the body's end may be the end of the time."""
+    check()
+    piece = read(_CHUNK_BYTES)
+    if not piece:
+        check()
+    return piece
 
 
 def _reader(response: requests.Response) -> Callable[[int], bytes]:

@@ -15,7 +15,19 @@ from builder.errors import ImageError
 from builder.oci.body import Body, Repeat
 from builder.oci.transport import Http, limited_body, pieces, shown
 from builder.values.access import Access
-from tests.oci.rogue import QUICK, Exchange, Rogue, body, in_turn, redirect, running_rogue, silent, status, trickle
+from tests.oci.rogue import (
+    QUICK,
+    Answer,
+    Exchange,
+    Rogue,
+    body,
+    in_turn,
+    redirect,
+    running_rogue,
+    silent,
+    status,
+    trickle,
+)
 from tests.registry import free_port
 
 
@@ -286,3 +298,41 @@ def test_the_server_that_broke_is_the_one_that_is_named(rogue: Rogue) -> None:
     rogue.routes["/x"] = redirect(f"http://127.0.0.1:{port}/y")
     with pytest.raises(ImageError, match=f"127.0.0.1:{port} refuses the connection"):
         Http(Access(), QUICK).get(f"{rogue.url}/x", {}, {})
+
+
+def _endless_trailers(exchange: Exchange) -> None:
+    exchange.begin(200, Transfer_Encoding="chunked")
+    exchange.write(b"2\r\n{}\r\n0\r\n")
+    while exchange.write(b"X: y\r\n" * 1000):
+        pass
+
+
+def _slow_size(exchange: Exchange) -> None:
+    exchange.begin(200, Transfer_Encoding="chunked")
+    while exchange.write(b"0"):
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("answer", [_endless_trailers, _slow_size])
+def test_what_stands_between_chunks_is_bounded_in_time(rogue: Rogue, answer: Answer) -> None:
+    """One read may take in any number of trailers, and any number of letters of a chunk's size."""
+    rogue.routes["/x"] = answer
+    began = time.monotonic()
+    response = Http(Access(), QUICK).get(f"{rogue.url}/x", {}, {})
+    with response, pytest.raises(ImageError, match="too slow"):
+        limited_body(response, 10, began + 0.5)
+    assert time.monotonic() - began < 3
+
+
+def test_a_length_of_nothing_reads_no_chunks(rogue: Rogue) -> None:
+    """Where both are there the chunks count, and nobody has bounded what is in them."""
+    sent: list[int] = []
+
+    def answer(exchange: Exchange) -> None:
+        exchange.begin(200, Transfer_Encoding="chunked", Content_Length=0)
+        while len(sent) < 1000 and exchange.write(b"10000\r\n" + bytes(1 << 16) + b"\r\n"):
+            sent.append(1)
+
+    rogue.routes["/x"] = answer
+    Http(Access(), QUICK).get(f"{rogue.url}/x", {}, {}).close()
+    assert len(sent) < 500
