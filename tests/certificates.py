@@ -28,6 +28,11 @@ class Authority:
         """A certificate and its key for 127.0.0.1 and localhost."""
         return self._signed(name, f"{_NAMES}\nextendedKeyUsage=serverAuth\n")
 
+    def odd_server(self, name: str, names: str, days: int = 2) -> tuple[Path, Path]:
+        """A server's certificate for these names (of a subjectAltName), localhost in its subject, valid for so long."""
+        more = f"subjectAltName={names}\n" if names else ""
+        return self._signed(name, f"{more}extendedKeyUsage=serverAuth\n", "localhost", days)
+
     def client(self, name: str = "client") -> tuple[Path, Path]:
         """A client's certificate and its key."""
         return self._signed(name, "extendedKeyUsage=clientAuth\n")
@@ -48,15 +53,15 @@ class Authority:
         context.load_cert_chain(*self.server())
         return context
 
-    def _signed(self, name: str, extensions: str) -> tuple[Path, Path]:
+    def _signed(self, name: str, extensions: str, subject: str = "", days: int = 2) -> tuple[Path, Path]:
         certificate, key = self.directory / f"{name}.pem", self.directory / f"{name}.key"
         if certificate.exists():
             return certificate, key
         request, more = self.directory / f"{name}.csr", self.directory / f"{name}.ext"
         more.write_text(extensions)
-        _openssl("req", *_new_key(key), "-subj", f"/CN=test {name}", "-out", request)
+        _openssl("req", *_new_key(key), "-subj", f"/CN={subject or f'test {name}'}", "-out", request)
         signer = ("-CA", self.certificate, "-CAkey", self.directory / "ca.key", "-CAcreateserial")
-        _openssl("x509", "-req", "-in", request, *signer, "-days", "2", "-extfile", more, "-out", certificate)
+        _openssl("x509", "-req", "-in", request, *signer, "-days", str(days), "-extfile", more, "-out", certificate)
         return certificate, key
 
 

@@ -133,14 +133,23 @@ def may_give_token(registry: str, realm: str, insecure: Iterable[str] = ()) -> b
 def proxies_for(url: str, proxies: Mapping[str, str]) -> dict[str, str]:
     """The proxies for a URL, as requests wants them; loopback and what `no_proxy` names are reached directly.
 
-    The mapping's keys may be spelt `https`, `https_proxy` or `HTTPS_PROXY`.
+    The mapping's keys may be spelt `https`, `https_proxy` or `HTTPS_PROXY`. Raises ValueError for what is no proxy
+    that we can use, without its words: it may hold a password.
     """
     named = {key.lower().removesuffix("_proxy"): value for key, value in proxies.items() if value}
     scheme, host, port = origin(url)
     proxy = named.get(scheme) or named.get("all")
     if not proxy or is_loopback(host) or _is_exempt(host, port, named.get("no", "")):
         return {}
-    return {scheme: proxy if "://" in proxy else f"http://{proxy}"}
+    proxy = proxy if "://" in proxy else f"http://{proxy}"
+    try:
+        parts = urlsplit(proxy)
+        usable = parts.scheme in _DEFAULT_PORTS and _SERVER.match(parts.netloc.rpartition("@")[2]) and parts.port != 0
+    except ValueError:
+        usable = None
+    if not usable:
+        raise ValueError("not an http or https proxy")
+    return {scheme: proxy}
 
 
 def _is_exempt(host: str, port: int, no_proxy: str) -> bool:

@@ -121,6 +121,8 @@ def unverified_context() -> ssl.SSLContext:
 def _bare_context() -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # verifies certificates and host names
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    # A name that stands in the subject alone is not one (RFC 9110, 4.3.4): no CA has to check that it is a host's.
+    context.hostname_checks_common_name = False
     return context
 
 

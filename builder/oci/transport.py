@@ -226,7 +226,7 @@ class Http:
                     stream=True,
                     allow_redirects=False,
                     timeout=(min(self.patience.connect_s, left_s), min(self.patience.read_s, left_s)),
-                    proxies=proxies_for(url, self._access.proxies),
+                    proxies=self._proxies(url),
                     verify=self._contexts.verified(server),
                 )
         except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema, UnicodeError) as error:
@@ -238,6 +238,15 @@ class Http:
         if method == "HEAD" or empty:
             response.content  # noqa: B018 - nothing is read, but the connection can be used again
         return response
+
+    def _proxies(self, url: str) -> dict[str, str]:
+        try:
+            return proxies_for(url, self._access.proxies)
+        except ValueError:
+            raise ImageError(
+                f"the proxy for {origin(url)[1]} cannot be used",
+                hint="HTTP_PROXY and HTTPS_PROXY are written http://[USER:PASSWORD@]HOST:PORT; there is no SOCKS",
+            ) from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
 from collections.abc import Iterator
@@ -18,6 +19,14 @@ def is_passing(error: BaseException | None) -> bool:
 
 
 _NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG", "UNEXPECTED_EOF")
+
+_TUNNEL = re.compile(r"Tunnel connection failed: ([0-9]{3})\b")
+_PROXIES = "check HTTP_PROXY, HTTPS_PROXY and NO_PROXY"
+
+# By OpenSSL's X509_V_ERR_…: naming a CA would not help.
+_CLOCK = "whoever keeps the server must renew it; or this machine's clock is wrong"
+_OTHER_NAME = "use a name that the certificate is for, or have it made for this one (as a subjectAltName)"
+_CERTIFICATE_HINTS = {9: _CLOCK, 10: _CLOCK, 62: _OTHER_NAME, 64: _OTHER_NAME}
 
 _WANTS_CERTIFICATE = ("ALERT_BAD_CERTIFICATE", "CERTIFICATE_REQUIRED", "ALERT_UNKNOWN_CA")
 
@@ -48,7 +57,11 @@ def unreachable(url: str, error: BaseException | None) -> ImageError:
 def _explained(host: str, scheme: str, causes: tuple[BaseException, ...]) -> tuple[str, str]:
     kinds = {kind.__name__ for cause in causes for kind in type(cause).__mro__}
     if "ProxyError" in kinds:
-        return f"the proxy for {host} does not answer", "check HTTP_PROXY, HTTPS_PROXY and NO_PROXY"
+        answer = next((found for cause in causes if (found := _TUNNEL.search(str(cause)))), None)
+        if answer is not None:
+            hint = "write the login of the proxy as http://USER:PASSWORD@HOST:PORT" if answer[1] == "407" else _PROXIES
+            return f"the proxy for {host} does not let us through ({answer[1]})", hint
+        return f"the proxy for {host} does not answer", _PROXIES
     if "gaierror" in kinds or "NameResolutionError" in kinds:
         return f"host {host} was not found", "check the name's spelling and this machine's network and DNS"
     if "ConnectionRefusedError" in kinds:
@@ -76,7 +89,8 @@ def _tls(host: str, scheme: str, causes: tuple[BaseException, ...]) -> tuple[str
     if verify is not None:
         return (
             f"the certificate of {host} is not trusted: {verify.verify_message}",
-            f"name its CA with --cert-dir, in certs.d/{host}, or install it on this machine",
+            _CERTIFICATE_HINTS.get(getattr(verify, "verify_code", 0))
+            or f"name its CA with --cert-dir, in certs.d/{host}, or install it on this machine",
         )
     return f"no secure connection to {host}: {_last(causes)}", "check the server's TLS set-up"
 

@@ -13,6 +13,7 @@ from builder.values.digest import Digest
 _COMPONENT = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*\Z")
 _HOST = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9a-fA-F:.]+\])(?::[0-9]{1,5})?\Z")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}\Z")
+_PORTS = range(1, 1 << 16)
 DEFAULT_REGISTRY = "docker.io"
 
 
@@ -34,7 +35,7 @@ class Reference:
         if tag is not None and not _TAG.match(tag):
             raise ValueError(f"invalid tag {tag[:100]!r} in {text[:200]!r}")
         registry, repository = _split_registry(rest)
-        if not _HOST.match(registry):
+        if not _HOST.match(registry) or not _can_be_reached(registry):
             raise ValueError(f"invalid registry host {registry[:100]!r} in {text[:200]!r}")
         if not repository or len(repository) > 255:
             raise ValueError(f"invalid image name {text[:200]!r}")
@@ -58,6 +59,19 @@ class Reference:
 
     def __str__(self) -> str:
         return f"{self.registry}/{self.repository}{self._suffix()}"
+
+
+def _can_be_reached(registry: str) -> bool:
+    """Whether port and address, where there are any, are possible ones."""
+    address, _, rest = registry.rpartition("]")
+    if address:
+        import ipaddress  # few names need it
+
+        try:
+            ipaddress.IPv6Address(address[1:])
+        except ValueError:
+            return False
+    return int(rest.partition(":")[2] or "1") in _PORTS
 
 
 def _split_tag(text: str) -> tuple[str, str | None]:

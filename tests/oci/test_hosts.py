@@ -199,3 +199,14 @@ def test_no_proxy_star_exempts_everything() -> None:
     """`*` turns proxies off; ALL_PROXY serves both schemes."""
     assert proxies_for("https://a/", {**PROXIES, "no_proxy": "*"}) == {}
     assert proxies_for("https://a/", {"ALL_PROXY": "http://p:1"}) == {"https": "http://p:1"}
+
+
+@pytest.mark.parametrize(
+    "proxy", ["socks5://me:secret@p:1", "http://me:secret@p:port", "http://me:secret@[::1", "http://me:secret@a b:1"]
+)
+def test_a_proxy_that_cannot_be_used_is_not_repeated(proxy: str) -> None:
+    """It may hold a password, so what is wrong with it is said without it."""
+    with pytest.raises(ValueError, match="not an http or https proxy") as caught:
+        proxies_for("https://a/", {"https_proxy": proxy})
+    assert caught.value.__cause__ is None
+    assert proxies_for("https://a/", {"https_proxy": "https://me:p@ss@[::1]:3128"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import warnings
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,31 @@ def test_a_certificate_for_another_name_is_refused(authority: Authority, tmp_pat
     with running_registry(tmp_path, tls=Tls(certificate, key)) as address, pytest.raises(ImageError) as caught:
         read(address, Trust(roots_file=authority.certificate))
     assert "is not trusted" in caught.value.message
+
+
+@pytest.mark.parametrize("kind", ["only a subject", "expired", "another address"])
+def test_what_is_wrong_with_a_certificate_is_said(authority: Authority, kind: str) -> None:
+    """A host's name must stand among the names of a certificate that is valid now; naming its CA does not mend that."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    names = {"only a subject": "", "expired": "IP:127.0.0.1", "another address": "IP:127.0.0.2"}[kind]
+    context.load_cert_chain(*authority.odd_server(kind.replace(" ", "-"), names, days=-1 if kind == "expired" else 2))
+    asked = ("127.0.0.1", "localhost" if kind == "only a subject" else "127.0.0.1")
+    with running_rogue(tls=context) as rogue, pytest.raises(ImageError, match="is not trusted: ") as caught:
+        read(rogue.address.replace(*asked), Trust(roots_file=authority.certificate))
+    assert ("clock" if kind == "expired" else "subjectAltName") in (caught.value.hint or "")
+
+
+def test_an_old_tls_is_not_spoken(authority: Authority) -> None:
+    """TLS 1.2 is the least, also where nobody asks who is there."""
+    context = authority.server_context()
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    with warnings.catch_warnings(action="ignore"):
+        context.minimum_version = ssl.TLSVersion.TLSv1
+        context.maximum_version = ssl.TLSVersion.TLSv1_1
+    with running_rogue(tls=context) as rogue:
+        for trust in (Trust(roots_file=authority.certificate), Trust(insecure=(rogue.address,))):
+            with pytest.raises(ImageError, match="no secure connection"):
+                read(rogue.address, trust)
 
 
 def test_a_client_certificate_is_shown_to_its_registry(authority: Authority, tmp_path: Path) -> None:

@@ -21,6 +21,14 @@ CERTIFICATE = ssl.SSLCertVerificationError(1, "certificate verify failed")
 CERTIFICATE.verify_message = "self-signed certificate"
 
 
+OLD = ssl.SSLCertVerificationError(1, "certificate verify failed")
+OLD.verify_message, OLD.verify_code = "certificate has expired", 10
+
+
+class ProxyError(OSError):
+    """Called as urllib3's is."""
+
+
 @pytest.mark.parametrize(
     ("error", "words", "hint"),
     [
@@ -30,6 +38,10 @@ CERTIFICATE.verify_message = "self-signed certificate"
         (ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER] wrong"), "reg:5000 does not speak https", "--insecure-registry"),
         (ssl.SSLError(1, "[SSL: TLSV13_ALERT_CERTIFICATE_REQUIRED] x"), "wants a client certificate", "--cert-dir"),
         (CERTIFICATE, "certificate of reg:5000 is not trusted: self-signed certificate", "CA"),
+        (OLD, "certificate of reg:5000 is not trusted: certificate has expired", "clock"),
+        (ProxyError("x", OSError("Tunnel connection failed: 407 Who?")), r"does not let us through \(407\)", "USER"),
+        (ProxyError("x", OSError("Tunnel connection failed: 403 No")), r"does not let us through \(403\)", "NO_PROXY"),
+        (ProxyError("x", OSError("refused")), "the proxy for reg:5000 does not answer", "HTTPS_PROXY"),
         (ssl.SSLError(1, "handshake\nfailure"), "no secure connection to reg:5000: .*handshake failure", "TLS"),
         (ConnectionResetError(104, "reset by peer"), "the connection to reg:5000 broke: .*reset by peer", "again"),
     ],
