@@ -13,7 +13,7 @@ from builder.commands.options import BuildOptions
 from builder.commands.request import request_of
 from builder.errors import MachineError, PybuildError
 from builder.report import Mode, open_reporter
-from builder.report.errors import masked
+from builder.report.errors import mask_bug, masked
 from builder.report.mask import Mask
 from builder.report.summary import summary
 from builder.values.event import Emit, Event, Exported
@@ -48,6 +48,9 @@ def build(options: BuildOptions, caller: Caller) -> int:
         built = _run(request, options, caller, emit)
     except PybuildError as error:
         raise masked(error, mask) from error.__cause__
+    except Exception as error:
+        mask_bug(error, mask)
+        raise
     finally:
         reporter.close()
     results.write(files, built.exported, names_of(request))

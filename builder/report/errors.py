@@ -5,7 +5,7 @@ from __future__ import annotations
 from builder.errors import Interrupted, PybuildError, StepFailed
 from builder.report.mask import Mask
 from builder.report.text import printable
-from builder.source import Span
+from builder.source import SourceText, Span
 
 NEIGHBOURS = 2
 """Lines shown before and after the place."""
@@ -22,10 +22,31 @@ def masked(error: PybuildError, mask: Mask) -> PybuildError:
     error.message = mask.text(error.message)
     error.args = (error.message,)
     error.hint = mask.text(error.hint) if error.hint else error.hint
+    if error.span is not None:
+        source = error.span.source
+        text = "\n".join(mask.text(line) for line in source.text.split("\n"))
+        error.span = Span(SourceText(source.name, text), error.span.first, error.span.last)
     if isinstance(error, StepFailed):
         error.command = mask.text(error.command)
         error.tail = tuple(mask.text(line) for line in error.tail)
     return error
+
+
+def mask_bug(error: BaseException, mask: Mask) -> None:
+    """Take the values of secrets out of an exception that nobody foresaw, and those behind it, for its traceback."""
+    seen: list[BaseException] = []
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        one = waiting.pop()
+        if one is None or one in seen:
+            continue
+        seen.append(one)
+        one.args = tuple(mask.text(word) if isinstance(word, str) else word for word in one.args)
+        if isinstance(one, PybuildError):
+            masked(one, mask)
+        elif isinstance(one, OSError):
+            one.filename = mask.text(one.filename) if isinstance(one.filename, str) else one.filename
+        waiting += [one.__cause__, one.__context__]
 
 
 def render(error: PybuildError, color: bool) -> str:

@@ -19,11 +19,13 @@ class LineCutter:
     def feed(self, data: bytes) -> list[str]:
         """The lines that are whole now."""
         *whole, rest = (self._rest + data).split(b"\n")
-        if len(rest) > LIMIT_BYTES:
+        most = LIMIT_BYTES + self._mask.longest_bytes
+        if len(rest) > most:
             rest = _last_overwrite(rest)
-        while len(rest) > LIMIT_BYTES:
-            whole.append(rest[:LIMIT_BYTES])
-            rest = rest[LIMIT_BYTES:]
+        while len(rest) > most:
+            at = self._mask.cut(rest, LIMIT_BYTES)
+            whole.append(rest[:at])
+            rest = rest[at:]
         self._rest = rest
         return [self._line(line) for line in whole]
 
@@ -33,7 +35,10 @@ class LineCutter:
         return [self._line(rest)] if rest else []
 
     def _line(self, data: bytes) -> str:
-        return printable(self._mask.bytes(_last_overwrite(data)).decode("utf-8", "surrogateescape"))
+        data = self._mask.bytes(_last_overwrite(data))
+        line = printable(data.decode("utf-8", "surrogateescape"))
+        # What only an escape sequence kept apart (grep shows what it found in colour) is together now.
+        return self._mask.text(line) if b"\x1b" in data else line
 
 
 def _last_overwrite(data: bytes) -> bytes:

@@ -72,7 +72,7 @@ class PlainReporter:
             case StepFinished(step, seconds):
                 return [*self._rest(step), f"{phrases.label(step)} done in {human_seconds(seconds)}"]
             case Transfer():
-                return self._transfer(event)
+                return [self._mask.text(line) for line in self._transfer(event)]
             case Note(text):
                 return [phrases.note(self._mask.text(text))]
             case Warned():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 from typing import TextIO
 
 from builder.report import phrases
@@ -109,6 +110,7 @@ class TtyReporter:
 
     def _transfer(self, event: Transfer) -> None:
         now_s = time.monotonic()
+        event = replace(event, what=self._mask.text(event.what))
         transfer = self._transfers.take(event, now_s)
         if event.done == event.total:
             self._above.append(transfer_done(event, now_s - transfer.started_s, self._screen.size().columns))

@@ -58,6 +58,7 @@ class _Output:
         self._hands = hands
         self._tail: deque[bytes] = deque()
         self._tail_bytes = 0
+        self._dropped = False
 
     def collect(self, spec: StepSpec, fds: tuple[int, ...]) -> int:
         """Run the step and return its status once its output has ended."""
@@ -80,11 +81,14 @@ class _Output:
                 self._tail_bytes += len(data)
                 while self._tail_bytes - len(self._tail[0]) >= _TAIL_BYTES:
                     self._tail_bytes -= len(self._tail.popleft())
+                    self._dropped = True
 
     def tail(self) -> tuple[str, ...]:
-        """The last lines."""
-        text = b"".join(self._tail)[-_TAIL_BYTES:].decode("utf-8", "backslashreplace")
-        return tuple(text.splitlines()[-_TAIL_LINES:])
+        """The last lines that are whole: a piece of one could hold a piece of a secret, which no mask knows."""
+        data = b"".join(self._tail)
+        cut = len(data) > _TAIL_BYTES or self._dropped
+        lines = data[-_TAIL_BYTES:].replace(b"\r", b"\n").rstrip(b"\n").split(b"\n")[1 if cut else 0 :]
+        return tuple(line.decode("utf-8", "surrogateescape") for line in lines[-_TAIL_LINES:] if data)
 
 
 def _spec(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import traceback
 from pathlib import Path
 
 import pytest
 
 from builder.errors import BY_NAME, BuildfileError, Interrupted, PybuildError, StepFailed
-from builder.report.errors import exit_code_of, masked, render
+from builder.report.errors import exit_code_of, mask_bug, masked, render
 from builder.report.mask import Mask
 from builder.source import SourceText, Span
 from tests.report.recorded import cases
@@ -76,3 +77,24 @@ def test_exit_codes_of_signals() -> None:
 def test_statuses_are_explained(status: int, words: str) -> None:
     """A status that stands for a signal or a missing command says so."""
     assert f"exit status: {words}" in render(StepFailed("failed", status=status), color=False)
+
+
+def test_secrets_are_taken_out_of_the_place() -> None:
+    """The lines of the Buildfile that are shown lose the values too, and stay the same lines."""
+    source = SourceText("Buildfile", "FROM a\nRUN echo s3cret-value\n")
+    shown = render(masked(BuildfileError("no", span=Span(source, 2, 2)), Mask([b"s3cret-value"])), color=False)
+    assert ">>> 2 | RUN echo ***" in shown
+
+
+def test_secrets_are_taken_out_of_a_traceback() -> None:
+    """Also what was not foreseen, and what led to it, is shown without the values."""
+    try:
+        try:
+            raise OSError(2, "no", "/s3cret-value")
+        except OSError as cause:
+            raise ValueError("s3cret-value") from cause
+    except ValueError as error:
+        mask_bug(error, Mask([b"s3cret-value"]))
+        shown = "".join(traceback.format_exception(error)[:-1])
+        assert "'/***'" in shown
+        assert str(error) == "***"

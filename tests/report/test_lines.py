@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -56,3 +57,17 @@ def test_the_cut_of_the_input_does_not_matter(data: bytes, cuts: list[int]) -> N
     places = sorted({0, len(data), *(cut for cut in cuts if cut < len(data))})
     shown = [line for start, end in itertools.pairwise(places) for line in pieces.feed(data[start:end])]
     assert shown + pieces.flush() == expected
+
+
+@pytest.mark.parametrize("before", range(LIMIT_BYTES - 14, LIMIT_BYTES + 2))
+def test_a_line_is_not_cut_in_a_secret(before: int) -> None:
+    """Where a line is too long, its pieces hold the value whole or not at all."""
+    cutter = LineCutter(Mask([b"s3cret-value"]))
+    lines = cutter.feed(b"x" * before + b"s3cret-value" + b"y" * 1000) + cutter.flush()
+    assert "".join(lines) == "x" * before + "***" + "y" * 1000
+
+
+def test_colours_do_not_hide_a_secret() -> None:
+    """A value with an escape sequence in it, as grep colours what it found, is hidden too."""
+    cutter = LineCutter(Mask([b"s3cret-value"]))
+    assert cutter.feed(b"a s3c\x1b[01;31mret\x1b[m\x1b[K-value b\n") == ["a *** b"]

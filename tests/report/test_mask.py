@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import time
+from collections.abc import Callable
+from urllib.parse import quote, quote_plus
+
+import pytest
+
 from builder.report.mask import NOTHING, Mask
 
 
@@ -37,3 +45,35 @@ def test_without_secrets_nothing_changes() -> None:
     """An empty mask, or one of empty values, leaves everything as it is."""
     assert NOTHING.text("text") == "text"
     assert Mask([b"", b"\n"]).bytes(b"text") == b"text"
+
+
+@pytest.mark.parametrize(
+    "encode", [base64.b64encode, base64.urlsafe_b64encode, bytes.hex, quote, quote_plus, json.dumps]
+)
+def test_an_encoded_secret_is_hidden(encode: Callable[[str | bytes], str | bytes]) -> None:
+    """Nothing of it is left in any form that tools print."""
+    value = 'p@ss "word"/9?~>ÿ'
+    shown = encode(value if encode is json.dumps else value.encode())
+    text = shown.decode() if isinstance(shown, bytes) else shown
+    masked = Mask([value.encode()]).text(f"a {text} b")
+    assert "***" in masked
+    assert len(masked) < 14
+
+
+def test_a_key_of_thousands_of_lines_costs_little() -> None:
+    """The pattern is tried by first bytes, not line by line."""
+    lines = [base64.b64encode(bytes([number % 256, number // 256]) * 24) for number in range(5000)]
+    mask = Mask([b"\n".join(lines)])
+    began = time.monotonic()
+    assert mask.bytes(b"ordinary output of a step\n" * 4000).count(b"***") == 0
+    assert time.monotonic() - began < 2
+    assert mask.bytes(lines[4711]) == b"***"
+
+
+def test_a_cut_goes_around_a_secret() -> None:
+    """Who cuts a long line cuts before or after it."""
+    mask = Mask([b"s3cret-value"])
+    assert mask.cut(b"0123456789", 5) == 5
+    assert mask.cut(b"01 s3cret-value 2345", 8) == 15
+    assert mask.cut(b"01 s3cret-value 2345", 3) == 3
+    assert mask.longest_bytes >= len("s3cret-value")

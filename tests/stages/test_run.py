@@ -316,3 +316,11 @@ def _rows(image: ReadImage) -> list[tuple[object, ...]]:
         for layer in image.layers
         for name, info, _ in layer
     ]
+
+
+def test_the_tail_holds_only_whole_lines(bench: Bench, busybox: str) -> None:
+    """What is left of a long line could be a piece of a secret: an error shows it whole or not at all."""
+    command = "head -c 16380 /dev/zero | tr '\\\\0' x; echo s3cret-value; echo after; printf '\\\\xff\\\\n'; exit 1"
+    with pytest.raises(StepFailed) as caught:
+        bench.build(f"FROM {busybox}\nRUN {command}\n")
+    assert caught.value.tail == ("after", "\udcff")
