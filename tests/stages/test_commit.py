@@ -8,8 +8,8 @@ import pytest
 
 from builder.errors import StoreError
 from builder.store import Store
-from builder.values.digest import DiffId, chain_of
 from builder.values.compression import Compression
+from builder.values.digest import DiffId, chain_of
 from tests.stages.builds import Bench, content, snapshot
 from tests.support.images import ReadImage
 
