@@ -16,8 +16,7 @@ import click
 from builder.commands.caller import Caller
 from builder.commands.line import Line, Value
 from builder.commands.options import OPTIONS, BuildOptions, Option
-from builder.commands.refused import REFUSED
-from builder.commands.table import COMMANDS, GROUPS, NAMES, Command, Word
+from builder.commands.table import BUILD, COMMANDS, GROUPS, NAMES, Command, Word
 from builder.errors import UsageError
 
 
@@ -56,32 +55,63 @@ def root_after_command(words: list[str]) -> list[str]:
     return [*words[count:behind], *words[:count], *words[behind:]]
 
 
-class _BuildCommand(click.Command):
+class _RowCommand(click.Command):
+    """A command that knows its row of the table; words that it has no use for are left to `too_much`."""
+
+    def __init__(self, row: Command, **settings: Any) -> None:
+        super().__init__(row.name.split()[-1], **settings)
+        self.row = row
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        return super().parse_args(ctx, plain_flags(args, OPTIONS))
+        try:
+            rest = super().parse_args(ctx, args if self.row.verbatim else plain_flags(args, self.row.options))
+        except click.UsageError as error:
+            error.ctx = error.ctx or ctx  # click's parser leaves it out, and then nobody knows the command
+            raise
+        if rest:
+            raise self.too_much(ctx, rest)
+        return rest
+
+    def too_much(self, ctx: click.Context, rest: list[str]) -> UsageError:  # noqa: ARG002 - what a build wants to see
+        from builder.commands.mistakes import too_many
+
+        return too_many(self.row, rest)
+
+
+class _BuildCommand(_RowCommand):
+    def too_much(self, ctx: click.Context, rest: list[str]) -> UsageError:
+        from builder.commands.mistakes import no_command
+
+        caller: Caller = ctx.obj
+        context = ctx.params["context"]
+        if os.path.lexists(caller.directory / context) or not _is_bare(context):
+            return super().too_much(ctx, rest)
+        return no_command([context, *rest])
 
     def get_help(self, ctx: click.Context) -> str:  # noqa: ARG002 - click's signature
         return _build_help()
 
 
-class _TableCommand(click.Command):
+class _TableCommand(_RowCommand):
     """A command of the table."""
-
-    def __init__(self, row: Command, **settings: Any) -> None:
-        super().__init__(row.name.split()[-1], **settings)
-        self._row = row
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        return super().parse_args(ctx, args if self._row.verbatim else plain_flags(args, self._row.options))
 
     def get_help(self, ctx: click.Context) -> str:  # noqa: ARG002 - click's signature
         from builder.commands.help import command_help
 
-        return command_help(self._row).rstrip("\n")
+        return command_help(self.row).rstrip("\n")
 
 
 class _TableGroup(click.Group):
     """The first word of commands of two words."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in self.commands:
+            from builder.commands.mistakes import no_command_of
+
+            raise no_command_of(self.name or "", args[0])
+        return super().resolve_command(ctx, args)
 
     def get_help(self, ctx: click.Context) -> str:  # noqa: ARG002 - click's signature
         from builder.commands.help import group_help
@@ -136,14 +166,19 @@ def _argument(word: Word, verbatim: bool) -> click.Argument:
     return click.Argument([word.key], nargs=count, required=not word.optional, type=kind, metavar=word.shown)
 
 
+def _is_bare(word: str) -> bool:
+    """Whether a word has the letters of a command's name, and not those of a path or a URL."""
+    return word.replace("-", "").isalpha()
+
+
 @click.pass_obj
 def _build(caller: Caller, /, context: str | None, **values: object) -> int:
     from builder.commands.build import build
 
-    if context in NAMES and not os.path.isdir(context):
-        raise UsageError(
-            f"{context} is a command, which stands first", hint=f"it is written: pybuild {context} [OPTIONS]"
-        )
+    if context and _is_bare(context) and not os.path.lexists(caller.directory / context):
+        from builder.commands.mistakes import check_context
+
+        check_context(context)
     # click gives each option under its key; a test holds the table and the fields of BuildOptions together.
     return build(BuildOptions(context=context, **values), caller)  # type: ignore[arg-type]
 
@@ -174,8 +209,8 @@ def _app() -> click.Group:
     version = click.Option(["--version"], is_flag=True, is_eager=True, expose_value=False, callback=_version)
     group = _DefaultGroup("pybuild", params=[version], context_settings=_settings())
     context = click.Argument(["context"], required=False)
-    parameters = [context, *map(_parameter, OPTIONS)]
-    group.add_command(_BuildCommand("build", callback=_build, params=parameters, context_settings=_settings()))
+    parameters = [context, *map(_parameter, OPTIONS), version]
+    group.add_command(_BuildCommand(BUILD, callback=_build, params=parameters, context_settings=_settings()))
     groups = {name: _TableGroup(name, context_settings=_settings(), no_args_is_help=False) for name in GROUPS}
     for row in COMMANDS:
         groups.get(row.name.split()[0], group).add_command(_command(row))
@@ -194,19 +229,24 @@ def _command(row: Command) -> click.Command:
 
 
 def _settings() -> dict[str, Any]:
-    return {"help_option_names": ["-h", "--help"]}
+    return {"help_option_names": ["-h", "--help"], "allow_extra_args": True}
 
 
 def _usage_error(error: click.UsageError) -> UsageError:
     """click's complaint in our words."""
-    help_hint = "`pybuild --help` lists options and commands"
-    if isinstance(error, click.NoSuchOption):
-        name = error.option_name
-        if name in REFUSED:
-            return UsageError(f"{name} is not supported", hint=REFUSED[name])
-        nearest = " or ".join(sorted(error.possibilities or ()))
-        return UsageError(f"there is no option {name}", hint=f"did you mean {nearest}?" if nearest else help_hint)
-    return UsageError(error.format_message().rstrip("."), hint=help_hint)
+    from builder.commands import mistakes
+
+    command = error.ctx.command if error.ctx else None
+    row = command.row if isinstance(command, _RowCommand) else None
+    if isinstance(command, _TableGroup):
+        return mistakes.no_command_of(command.name or "", None)
+    if row and isinstance(error, click.NoSuchOption):
+        return mistakes.no_option(row, error.option_name)
+    if row and isinstance(error, click.BadOptionUsage):
+        return mistakes.bad_value(row, error.option_name)
+    if row and isinstance(error, click.MissingParameter) and isinstance(error.param, click.Argument):
+        return mistakes.missing_word(row, error.param.metavar or "")
+    return UsageError(error.format_message().rstrip("."), hint=mistakes.HELP)
 
 
 app = _app()

@@ -16,6 +16,8 @@ _BY_DEFAULT = "this is how pybuild works; leave the option out"
 _SANDBOX = "every step has the same sandbox, without root; leave the option out"
 _TIMES = "times of files are kept as steps leave them; leave the option out"
 _VOLUME = "use RUN --mount=type=bind (with --build-context for other directories) or RUN --mount=type=cache"
+_INSECURE = "--insecure-registry HOST[:PORT] says for which registries plain http or any certificate will do"
+_JSON = "use --format json, and jq to choose from it"
 _HISTORY = "the image's config and history are always written whole; leave the option out"
 
 REFUSED: Final[Mapping[str, str]] = {
@@ -96,7 +98,7 @@ REFUSED: Final[Mapping[str, str]] = {
     "--storage-opt": "the store finds out by itself what the kernel allows; leave the option out",
     "--stream": _BY_DEFAULT,
     "--timestamp": _TIMES,
-    "--tls-verify": "plain http is used for registries on the loopback address only",
+    "--tls-verify": _INSECURE,
     "--unsetannotation": _HISTORY,
     "--unsetenv": "set it to nothing with ENV in the Buildfile",
     "--unsetlabel": "set it to nothing with --label NAME=",
@@ -112,3 +114,61 @@ REFUSED: Final[Mapping[str, str]] = {
     "-e": "use ENV in the Buildfile, with an ARG and --build-arg where it varies",
     "-v": _VOLUME,
 }
+
+COMMON: Final[Mapping[str, str]] = {
+    "--debug": REFUSED["--debug"],
+    "--dest-tls-verify": _INSECURE,
+    "--src-tls-verify": _INSECURE,
+    "--tls-verify": _INSECURE,
+    "-D": REFUSED["-D"],
+}
+"""Those that all other commands are asked for."""
+
+OF_COMMANDS: Final[Mapping[str, Mapping[str, str]]] = {
+    "copy": {
+        "--multi-arch": "--all copies every platform, --platform one",
+        "--preserve-digests": "digests change only where --format changes the media types; leave the option out",
+    },
+    "history": {"--human": _BY_DEFAULT, "--quiet": _JSON, "-H": _BY_DEFAULT, "-q": _JSON},
+    "images": {
+        "--all": "all images with a name are listed; `pybuild du -v` lists everything",
+        "--digests": "digests are always shown; leave the option out",
+        "--filter": "give a NAME, which may hold * and ?, or use --format json and jq",
+        "--noheading": _JSON,
+        "--sort": "the latest come first; use --format json and jq for another order",
+        "-a": "all images with a name are listed; `pybuild du -v` lists everything",
+    },
+    "inspect": {"--raw": "`skopeo inspect --raw` prints a manifest", "--type": "leave the option out", "-f": _JSON},
+    "login": {"--creds": "use -u USER --password-stdin", "--get-login": "the file of logins can be read"},
+    "logout": {"--cert-dir": "nothing is asked of the registry; leave the option out"},
+    "prune": {
+        "--build": _BY_DEFAULT,
+        "--external": _BY_DEFAULT,
+        "--volumes": "there are no volumes; --type caches removes what RUN --mount=type=cache keeps",
+    },
+    "pull": {
+        "--all-tags": "pull each by its name; `skopeo list-tags` lists them",
+        "--policy": "pull always asks the registry; a build does with --pull alone",
+        "-a": "pull each by its name; `skopeo list-tags` lists them",
+    },
+    "push": {
+        "--all": "use --all-tags; an index is always pushed with all that it leads to",
+        "--compression-format": "build with -o type=image,push=true,compression=zstd",
+        "--sign-by": _ATTEST,
+        "-f": "use --format docker or --format oci",
+    },
+    "rmi": {
+        "--all": "pybuild rmi $(pybuild images -q --no-trunc) --force",
+        "--no-prune": "what other images or the step cache need always stays; leave the option out",
+        "-a": "pybuild rmi $(pybuild images -q --no-trunc) --force",
+    },
+    "save": {"--compress": _BY_DEFAULT, "--multi-image-archive": _BY_DEFAULT, "-m": _BY_DEFAULT},
+}
+"""Those that are asked of single commands."""
+
+
+def refusal_of(command: str, option: str) -> str | None:
+    """What to do instead of an option that a command does not have; None for one that nobody knows."""
+    if command == "build":
+        return REFUSED.get(option)
+    return OF_COMMANDS.get(command, {}).get(option) or COMMON.get(option)

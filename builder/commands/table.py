@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from builder.commands.options import CONNECTION, Group, Option
+from builder.commands.options import CONNECTION, OPTIONS, Group, Option
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +70,8 @@ _IMAGE = (
     "docker-archive:FILE."
 )
 AUTHFILE = Option(("--authfile",), Group.CONNECTION, "the file of logins to change", "FILE")
+
+BUILD = Command("build", "build an image (the default command)", "", "build", (Word("CONTEXT"),), OPTIONS)
 
 COMMANDS: tuple[Command, ...] = (
     Command(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from builder.commands.app import run
-from builder.commands.refused import REFUSED
+from builder.commands.refused import COMMON, OF_COMMANDS, REFUSED
+from builder.commands.table import COMMANDS, Command
 from builder.errors import UsageError
 from tests.commands.callers import caller
 
@@ -30,3 +31,23 @@ def test_a_value_does_not_hide_the_name(line: str) -> None:
     """An option with its value behind `=` is refused by its name just the same."""
     with pytest.raises(UsageError, match="is not supported"):
         run([line, "."], caller())
+
+
+@pytest.mark.parametrize(
+    ("command", "name"), [(command, name) for command in OF_COMMANDS for name in OF_COMMANDS[command]]
+)
+def test_options_of_other_tools_commands(command: str, name: str) -> None:
+    """What docker, podman or skopeo take for a command of that name is refused by its name, with what to do."""
+    with pytest.raises(UsageError) as caught:
+        run([command, name], caller())
+    assert caught.value.message == f"{name} is not supported"
+    assert caught.value.hint == OF_COMMANDS[command][name]
+
+
+@pytest.mark.parametrize("row", [row for row in COMMANDS if not row.verbatim], ids=lambda row: row.name)
+def test_options_that_every_command_is_asked_for(row: Command) -> None:
+    """What is the same for all commands is answered at each."""
+    for name, hint in COMMON.items():
+        with pytest.raises(UsageError) as caught:
+            run([*row.name.split(), name], caller())
+        assert caught.value.hint == hint
