@@ -18,7 +18,7 @@ HANG_S = 30.0
 """A stranger's server or file may not keep anybody longer than this."""
 PEAK_LIMIT_KIB = 150 * 1024
 
-SETTINGS = "[registries]\ntimeout = 6\n"
+SETTINGS = "[registries]\ntimeout = 4\n"
 """The whole of a command's transfers may take so long here: a test must not wait as a person would."""
 
 

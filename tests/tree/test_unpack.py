@@ -85,7 +85,9 @@ def test_no_index(tmp_path: Path) -> None:
     assert sorted(each.name for each in tmp_path.iterdir()) == ["blob", "out"]
 
 
-@pytest.mark.parametrize("change", [lambda tar: tar + b"\0", lambda tar: tar[:-1], lambda tar: tar.replace(b"x", b"y")])
+@pytest.mark.parametrize(
+    "change", [lambda tar: tar + b"\0", lambda tar: tar[:-512], lambda tar: tar.replace(b"x", b"y")]
+)
 def test_wrong_diff_id(tmp_path: Path, change: Callable[[bytes], bytes]) -> None:
     """A layer with any other bytes than its diff-id says, and be it behind its end, is refused."""
     tar = file(b"f", b"x") + END
