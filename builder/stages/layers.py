@@ -216,7 +216,8 @@ class Layers:
         for located in wanted:
             by_layer.setdefault(located.layer, []).append(located.entry)
         spools = {}
-        at_hand = self.ensure_all([stack.layers[number] for number in by_layer])
+        # That the index is of this blob, too: it may have come from an honest image, and the blob from one that lies.
+        at_hand = self.prove_all([stack.layers[number] for number in by_layer])
         for held, (number, entries) in zip(at_hand, by_layer.items(), strict=True):
             reader = LayerReader(self.blob_path(held), held.descriptor.media_type)
             with self.reading(held):

@@ -14,12 +14,13 @@ import pytest
 from builder.errors import ImageError, PybuildError, StoreError
 from builder.oci.layout import LayoutSource
 from builder.oci.registry import RegistrySource
+from builder.stages.borrow import Borrowed
 from builder.stages.images import FoundImage, build_platform
 from builder.stages.layers import Layers
 from builder.store import Store
 from builder.values.digest import DiffId
 from builder.values.event import Event, Transfer
-from builder.values.image import MEDIA_LAYER_GZIP, Image
+from builder.values.image import MEDIA_LAYER, MEDIA_LAYER_GZIP, Image
 from builder.values.reference import Reference
 from builder.values.stack import Stack
 from tests.oci.images import Sample, sample
@@ -40,10 +41,10 @@ def _known(bench: Bench, store: Store, layout: str, events: list[Event] | None =
     return layers, found.image
 
 
-def lying_layout(directory: Path, claimed: bytes, given: bytes) -> str:
+def lying_layout(directory: Path, claimed: bytes, given: bytes, media_type: str = GZIP) -> str:
     """An image whose config claims one layer while its manifest gives another."""
     writer = LayoutWriter(directory)
-    manifest = writer.image("linux/amd64", {}, [(given, GZIP)])
+    manifest = writer.image("linux/amd64", {}, [(given, media_type)])
     document = json.loads((directory / "blobs/sha256" / manifest["digest"][7:]).read_text())
     config = json.loads((directory / "blobs/sha256" / document["config"]["digest"][7:]).read_text())
     config["rootfs"]["diff_ids"] = [f"sha256:{hashlib.sha256(claimed).hexdigest()}"]
@@ -96,6 +97,24 @@ def test_an_image_that_lies_about_a_layer(bench: Bench) -> None:
     honest = base(bench.room / "honest", [[row("who", "good")]])
     assert content(bench.build(f"FROM {honest}\nENV A=1\n"), "/who") == "good"
     assert bench.problems() == []
+
+
+def test_a_known_index_does_not_vouch_for_a_blob(bench: Bench) -> None:
+    """Somebody has looked into an honest layer, whose index stays; an image that claims to have that layer and holds
+    another one of the same shape is refused, and gets nothing into the cache of steps."""
+    good, evil = layer([row("who", "good")]), layer([row("who", "evil")])
+    honest = base(bench.room / "honest", [[row("who", "good")]])
+    with Store.open(bench.root) as store, Borrowed(store, bench.events.append) as borrowed:
+        source = LayoutSource(bench.room / "honest", "latest")
+        image = source.load(build_platform())
+        borrowed.learn(FoundImage(image, source))
+        borrowed.view(Stack.of(image.layers))
+        assert store.layers.has_index(image.layers[0].diff_id)
+        assert store.layers.find(image.layers[0].diff_id) is None
+    liar = lying_layout(bench.room / "liar", good, evil, MEDIA_LAYER)
+    text = "FROM {} AS other\nFROM scratch\nCOPY --from=other /who /who\n"
+    bench.fails(ImageError, text.format(liar))
+    assert content(bench.build(text.format(honest)), "/who") == "good"
 
 
 def test_the_same_layer_in_two_compressions(bench: Bench) -> None:
