@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from builder.errors import BY_NAME, PybuildError
+from builder.kernel import runner
 from builder.kernel.channel import Channel, ChannelClosed, encode
 from builder.kernel.constants import CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWUSER, MS_PRIVATE, MS_REC
 from builder.kernel.syscalls import SyscallError, mount, set_pdeathsig, unshare
@@ -50,6 +51,8 @@ Perform = Callable[[Job, list[int]], Result]
 T = TypeVar("T")
 
 _READ_BYTES = 1 << 16
+
+_AGAIN = "import sys; sys.path[:] = sys.argv[4:]; from builder.worker import again; again()"
 
 
 def main() -> None:
@@ -115,7 +118,29 @@ def _become(channel: Channel, command: Exec) -> None:
 
 
 def _serve(channel: Channel, opening: Serve) -> None:
-    rooms = _enter(channel, opening.rung, CLONE_NEWPID, meanwhile=_rooms)
+    if runner.is_exposed(opening.rung):
+        _enter(channel, opening.rung, 0, meanwhile=lambda: None)
+        os.set_inheritable(channel.fileno(), True)
+        words = (str(channel.fileno()), opening.rung, opening.directory)
+        runner.start_again(["-I", "-S", "-X", "utf8", "-c", _AGAIN, *words, *sys.path])
+    _work(channel, opening, _enter(channel, opening.rung, CLONE_NEWPID, meanwhile=_rooms))
+
+
+def again() -> None:
+    """Be the worker that started itself again inside its namespaces: the channel's number, the rung, the directory."""
+    channel = Channel.of(int(sys.argv[1]))
+    opening = Serve(Rung(sys.argv[2]), sys.argv[3])
+    try:
+        set_pdeathsig(signal.SIGKILL)
+        runner.require_protection()
+        unshare(CLONE_NEWPID)
+        _work(channel, opening, _rooms())
+    except SyscallError as error:
+        channel.send(Refused(error.call, error.errno or 0))
+        sys.exit(1)
+
+
+def _work(channel: Channel, opening: Serve, rooms: Callable[[str], tuple[RootKind, Perform]]) -> None:
     os.umask(0o022)
     gc.freeze()  # so that a child's collector does not touch, and thereby copy, every page it shares with us
     pid = os.fork()

@@ -38,7 +38,6 @@ from builder.kernel.constants import (
     CLONE_NEWNS,
     CLONE_NEWPID,
     CLONE_NEWUTS,
-    CLOSE_RANGE_CLOEXEC,
     CLOSE_RANGE_LAST,
     MNT_DETACH,
 )
@@ -216,8 +215,7 @@ def _settle(step: StepSpec, wires: _Wires) -> None:
     os.dup2(wires.null, 0)
     os.dup2(wires.output, 1)
     os.dup2(wires.output, 2)
-    # Everything else is closed by the exec, the report among it: its end is how the parent knows (CVE-2024-21626).
-    syscalls.close_range(3, CLOSE_RANGE_LAST, CLOSE_RANGE_CLOEXEC)
+    _close_others(wires.report, wires.parent)
     os.umask(0o022)
     try:
         os.chdir(step.cwd)
@@ -225,6 +223,22 @@ def _settle(step: StepSpec, wires: _Wires) -> None:
         raise ImageError(f"the working directory {step.cwd!r} cannot be entered: {error.strerror}") from error
     if not os.getcwd().startswith("/"):  # "(unreachable)…", getcwd(3)
         raise MachineError(f"the working directory {step.cwd!r} is outside the step's root")
+
+
+def _close_others(*kept: int) -> None:
+    """Close all descriptors from 3 on but these, which an exec closes: the report's end is how the parent knows.
+
+    Closed now, not by the exec: that looks the program up before it closes anything, so that an image's link to
+    /proc/self/fd/7/../bin/tool could name programs of the host by a directory of ours (CVE-2024-21626).
+    """
+    first = 3
+    for fd in sorted(kept):
+        if first < fd:
+            syscalls.close_range(first, fd - 1)
+        first = max(first, fd + 1)
+    syscalls.close_range(first, CLOSE_RANGE_LAST)
+    for fd in kept:
+        os.set_inheritable(fd, False)
 
 
 def _leave_keyring() -> None:
@@ -243,6 +257,7 @@ def _die_with(parent: int) -> None:
     watch.register(parent, select.POLLIN)
     if watch.poll(0):
         os._exit(1)
+    os.close(parent)
 
 
 def _say(words: str) -> None:
