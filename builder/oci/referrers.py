@@ -35,7 +35,8 @@ MAX_REFERRERS = 10_000
 _ATTEMPTS = 8
 _SETTLES_S = 0.2  # how long another writer may take between its reading and its writing, before we look again
 _NO_API = (400, 404, 405, 501)
-_NEXT = re.compile(r'<([^>]*)>\s*;[^,]*\brel="?next"?')
+_NEXT = re.compile(r'<([^<>]*)>\s*;[^,<]*\brel="?next"?')  # nothing of it is read twice, however it is written
+_LONGEST_LINK = 8192
 _ACCEPT = {"Accept": MEDIA_INDEX}
 
 
@@ -109,7 +110,7 @@ def _by_api(client: Client, subject: Reference, artifact_type: str) -> tuple[Des
         if answer.status != 200 or (page == 0 and answer.media_type != MEDIA_INDEX):
             return None  # some old registries answer whatever they do not know with a page for people
         found += read_index(answer.data)
-        following = _NEXT.search(answer.link)
+        following = _NEXT.search(answer.link[:_LONGEST_LINK])
         if following is None:
             return tuple(found)
         if len(found) > MAX_REFERRERS:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -160,6 +161,15 @@ def test_pages_without_an_end_are_refused(rogue: Rogue) -> None:
     with pytest.raises(ImageError, match="has no end"):
         referrers_of(subject_at(rogue), Access())
     assert len(rogue.requests) == 100
+
+
+@pytest.mark.parametrize("link", ["<" * 60_000, "<>;" * 20_000])
+def test_a_link_of_nonsense_costs_no_time(rogue: Rogue, link: str) -> None:
+    """A header may have 64 KiB, and a pattern that reads each of them again for each would take half a minute."""
+    rogue.routes[PATH] = page(ONE, Link=link)
+    began = time.monotonic()
+    assert referrers_of(subject_at(rogue), Access()) == (ONE,)
+    assert time.monotonic() - began < 2
 
 
 def test_a_page_elsewhere_is_not_followed(rogue: Rogue) -> None:
