@@ -22,7 +22,7 @@ from builder.oci.source import Progress, ignore_progress
 from builder.oci.transport import Http, Patience, TransferBroken, pieces, shown
 from builder.oci.unreachable import unreachable
 from builder.oci.verify import new_file
-from builder.values.access import Access
+from builder.values.access import Access, Trust
 from builder.values.digest import Digest
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 20 << 30
 _UNKNOWN_SIZE = 1 << 30  # how large a file without a Content-Length is taken to be, for its deadline
+_ROOTS = "name its CA in a file for SSL_CERT_FILE, or install it on this machine"
 _NAMELESS = "__unnamed__"  # what BuildKit calls such a file
 
 
@@ -61,17 +62,22 @@ def fetch_url(
         raise ContextError(f"ADD cannot fetch {shown(url)}: it is not an http or https URL") from error
     around = web or Web()
     try:
-        return _Fetch(url, Http(Access(proxies=around.proxies), around.patience), progress).run(into, checksum)
+        access = Access(proxies=around.proxies, trust=around.trust.roots)
+        return _Fetch(url, Http(access, around.patience), progress).run(into, checksum)
     except ImageError as error:
-        raise ContextError(f"ADD cannot fetch {shown(url)}: {error.message}", hint=error.hint) from error
+        hint = _ROOTS if error.hint and "--cert-dir" in error.hint else error.hint
+        raise ContextError(f"ADD cannot fetch {shown(url)}: {error.message}", hint=hint) from error
 
 
 @dataclass(frozen=True, slots=True)
 class Web:
-    """How the network is reached: HTTP_PROXY and its kind by any of their names, and how long servers may take."""
+    """How the network is reached: HTTP_PROXY and its kind by any of their names, how long servers may take, and whom
+    we believe: of `trust` only the roots count. What is said of registries is not said of servers of files.
+    """
 
     proxies: Mapping[str, str] = field(default_factory=dict)
     patience: Patience = field(default_factory=Patience)
+    trust: Trust = field(default_factory=Trust)
 
 
 def name_of(url: str) -> str:

@@ -93,7 +93,7 @@ def _fetched(url: str, expected: Digest | None, step: CopyStep, hands: Hands) ->
 
     into = hands.store.blobs.temporary()
     try:
-        fetched = fetch_url(url, into, expected, Web(dict(hands.request.proxies)))
+        fetched = fetch_url(url, into, expected, Web(dict(hands.request.proxies), trust=hands.request.access.trust))
     except ContextError as error:
         raise error.at(step.span) from None
     return Download(url, into, fetched.name, fetched.size, fetched.digest, fetched.last_modified_s)

@@ -136,7 +136,7 @@ class _Carrier:
 
         into = self.store.blobs.temporary()
         try:
-            fetch_url(url, into, None, Web(dict(self.request.proxies)))
+            fetch_url(url, into, None, Web(dict(self.request.proxies), trust=self.request.access.trust))
         except ContextError as error:
             message = error.message.replace("ADD cannot fetch", "cannot fetch the context", 1)
             raise ContextError(message, hint=error.hint) from error

@@ -62,6 +62,11 @@ class Trust:
     roots_file: Path | None = None
     roots_dir: Path | None = None
 
+    @property
+    def roots(self) -> Trust:
+        """Whom we believe of all servers, without what is said of registries."""
+        return Trust(roots_file=self.roots_file, roots_dir=self.roots_dir)
+
 
 class Clock:
     """When the first transfer of a command began; who reads the time gives it."""
@@ -86,7 +91,7 @@ class Access:
     only told a login after it has refused us as nobody: nobody said for which registry the login is.
     """
 
-    proxies: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    proxies: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), repr=False)  # may hold passwords
     keyring: Keyring = field(default_factory=NoKeys)
     trust: Trust = field(default_factory=Trust)
     rules: Rules = field(default_factory=RegistryRules)

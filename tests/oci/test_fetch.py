@@ -10,8 +10,22 @@ import pytest
 from builder.errors import ContextError
 from builder.oci.fetch import Web, fetch_url, name_of
 from builder.oci.hosts import NO_PROXIES
+from builder.values.access import Trust
 from builder.values.digest import Digest
-from tests.oci.rogue import QUICK, Answer, Rogue, body, cut_after, in_turn, redirect, silent, status, trickle
+from tests.certificates import Authority
+from tests.oci.rogue import (
+    QUICK,
+    Answer,
+    Rogue,
+    body,
+    cut_after,
+    in_turn,
+    redirect,
+    running_rogue,
+    silent,
+    status,
+    trickle,
+)
 from tests.registry import free_port
 
 WEB = Web(NO_PROXIES, QUICK)
@@ -109,3 +123,16 @@ def test_a_server_that_is_not_there_is_explained(tmp_path: Path) -> None:
     """Nobody listens on that port."""
     with pytest.raises(ContextError, match="refuses the connection"):
         fetch_url(f"http://127.0.0.1:{free_port()}/f", tmp_path / "out", None, WEB)
+
+
+def test_whose_certificates_are_believed(authority: Authority, tmp_path: Path) -> None:
+    """Those of the roots that SSL_CERT_FILE names; what is said of registries is not meant for files."""
+    with running_rogue(tls=authority.server_context()) as rogue:
+        rogue.routes["/f"] = body(DATA)
+        roots = Trust(roots_file=authority.certificate)
+        assert fetch_url(f"{rogue.url}/f", tmp_path / "out", None, Web(NO_PROXIES, QUICK, roots)).size == len(DATA)
+        folder = authority.trusted_in(tmp_path / "certs.d" / rogue.address)
+        others = Trust(insecure=(rogue.address,), cert_dir=folder, cert_folders=(tmp_path / "certs.d",))
+        with pytest.raises(ContextError, match="is not trusted") as caught:
+            fetch_url(f"{rogue.url}/f", tmp_path / "no", None, Web(NO_PROXIES, QUICK, others))
+    assert "SSL_CERT_FILE" in (caught.value.hint or "")
