@@ -15,8 +15,8 @@ from builder.errors import ImageError, UsageError
 from builder.oci.destination import Destination, ToDockerArchive, ToOciArchive, open_destination
 from builder.oci.open import open_source
 from builder.oci.source import ImageSource
-from builder.oci.stored import StoredSource
 from builder.stages.carry import Means, Wish, carry, carry_all
+from builder.stages.stock import Stock, StockedSource
 from builder.store import Store
 from builder.values.access import Access
 from builder.values.digest import Digest
@@ -60,7 +60,8 @@ def _source(text: str, line: Line, caller: Caller, store: Store, emit: Emit) -> 
     if not text.startswith((*TRANSPORTS, "/", "./", "../")):
         try:
             found = find_named(text, store)
-            return StoredSource(found.title, found.manifest, store)
+            stock = Stock((), store, access_of(replace(Connection.of(line), creds=None), caller), emit)
+            return StockedSource(found.title, found.manifest, store, stock)
         except ImageError:
             if text.startswith(IN_STORE):
                 raise

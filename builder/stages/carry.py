@@ -203,7 +203,8 @@ def _push_all(listing: Listing, source: ImageSource, name: Reference, hold: Hold
 def _watch(source: ImageSource, means: Means) -> Watch:
     """Blobs that lie in another repository of the same registry are mounted from there, and not even fetched."""
     from builder.oci.push import Watch
-    from builder.stages.pushing import Origins, progress_of
+    from builder.stages.pushing import progress_of
+    from builder.stages.stock import Origins
 
     pulled = Origins(means.store)
     meant = getattr(source, "meant", None)

@@ -11,7 +11,7 @@ from builder.errors import ImageError, StoreError
 from builder.oci.manifest import write_manifest
 from builder.oci.push import Amount
 from builder.oci.registry import RegistrySource
-from builder.stages.pushing import Origins, in_media_types, push_from_store
+from builder.stages.pushing import in_media_types, push_from_store
 from builder.store import Store
 from builder.values.access import Access
 from builder.values.digest import Digest
@@ -118,13 +118,6 @@ def test_an_image_pushed_before_is_mounted_from_there(registry: str, store: Stor
     push_from_store(image.manifest, (name,), store, Access(), lambda _: None)
     pushed = push_from_store(image.manifest, named(f"{registry}/second:1"), store, Access(), lambda _: None)
     assert (pushed.sent.blobs, pushed.mounted.blobs) == (0, 3)
-
-
-def test_damaged_memories_of_pulls_only_help_less(store: Store, made: Sample) -> None:
-    """A remembered image whose manifest is gone has no blobs to mount from."""
-    (name,) = named("registry.test/gone:1")
-    store.pulled.put(name, AMD64, made.image.manifest)
-    assert Origins(store).of(made.image.layers[0].descriptor) == ()
 
 
 def test_an_image_is_pushed_in_dockers_words(registry: str, store: Store) -> None:
