@@ -69,7 +69,8 @@ def device_operations(*, tty_group: bool) -> tuple[MountOp, ...]:
     group = (("gid", str(TTY_GROUP)),) if tty_group else ()
     flags = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC
     return (
-        NewFilesystem("tmpfs", "/dev", flags | MOUNT_ATTR_STRICTATIME, (("mode", "755"), ("size", "64m"))),
+        # nodev: the devices in it are mounts of their own, and none that is made there shall work.
+        NewFilesystem("tmpfs", "/dev", INERT | MOUNT_ATTR_STRICTATIME, (("mode", "755"), ("size", "64m"))),
         *DEVICES,
         *_LINKS,
         Directory("/dev/pts"),
@@ -88,7 +89,39 @@ SYS = NewFilesystem("sysfs", "/sys", INERT | MOUNT_ATTR_RDONLY)
 SHARED_SYS = SystemTree("/sys", "/sys")
 """A fresh sysfs is EPERM in a network namespace that belongs to another user namespace: always with --network=host."""
 
+SHARED_SYS_COVERS = tuple(
+    Mask(f"/sys/{name}")
+    for name in (
+        "fs/bpf",
+        "fs/fuse/connections",
+        "fs/pstore",
+        "fs/resctrl",
+        "fs/selinux",
+        "kernel/config",
+        "kernel/debug",
+        "kernel/security",
+        "kernel/tracing",
+    )
+)
+"""What the machine has mounted in its /sys: empty directories, as in a fresh one."""
+
+CGROUP = NewFilesystem("cgroup2", "/sys/fs/cgroup", INERT | MOUNT_ATTR_RDONLY)
+"""The limits that hold for the step, which some programs size themselves by; its own control group is the root."""
+NO_CGROUP = Mask("/sys/fs/cgroup")
+"""Where that is refused: the machine's own shows the groups of everybody."""
+
 MESSAGE_QUEUES = NewFilesystem("mqueue", "/dev/mqueue", INERT)
+
+WHOLE_PROC: tuple[MountOp, ...] = (
+    NewFilesystem("tmpfs", "/dev/mqueue", INERT, (("mode", "700"),)),
+    Directory("/dev/mqueue/proc"),
+    NewFilesystem("proc", "/dev/mqueue/proc", INERT),
+)
+"""For --security=nested: a procfs without covers, out of reach below the message queues.
+
+The kernel mounts a procfs in a user namespace only where the mount namespace has one that nothing covers in part
+(mount_too_revealing() in fs/namespace.c), and bubblewrap, Bazel and Nix give their sandboxes a /proc.
+"""
 
 COVERS: tuple[MountOp, ...] = (
     *(ReadOnly(path) for path in READ_ONLY),

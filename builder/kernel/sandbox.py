@@ -41,10 +41,11 @@ from builder.kernel.constants import (
     CLOSE_RANGE_LAST,
     MNT_DETACH,
 )
-from builder.values.crossing import NetworkMode, Ran, RootKind, RunJob, StepSpec, Tree
+from builder.values.crossing import Ran, RootKind, RunJob, StepSpec, Tree
 from builder.values.security import Security
 
 _NAMESPACES = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP
+_REFUSALS = (errno.EPERM, errno.EACCES, errno.ENODEV, errno.ENOENT)
 _REPORT_BYTES = 1 << 16
 _LONGEST_MESSAGE = 4000  # so that a report fits into a pipe, whatever its characters are escaped to
 _MACHINE = os.uname().machine
@@ -93,7 +94,7 @@ class _Room:
         with mounts.owned(os.open(root.path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)) as fd:
             made = [*root.made, *mounts.execute(fd, operations)]
             ours = mount_id(fd)
-        status = _run_inside(self.step, root.path, fds[0])
+        status = _run_inside(self.step, root.path, fds)
         root.finish([point for point in made if point.mount_id == ours])
         return status
 
@@ -120,19 +121,23 @@ def _is_mapped_group(gid: int) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Wires:
-    """What the step's process takes along: its output, /dev/null, where errors go, and who must be alive."""
+    """What the step's process takes along: its output, /dev/null, where errors go, who must be alive, and where the
+    proxy's listener goes.
+    """
 
     output: int
     null: int
     report: int
     parent: int  # a pidfd
+    proxy: int  # -1 without one
 
 
-def _run_inside(step: StepSpec, root: str, output: int) -> int:
+def _run_inside(step: StepSpec, root: str, fds: list[int]) -> int:
     """Start the step's pid 1, wait for it, and give its status as the shell has it. Raises what it reports."""
     command = program.program_of(step.argv, step.env)
     limits = privileges.limits_of(step, privileges.inherited_limits())
     flags = _NAMESPACES | network.namespace_flags(step.network)
+    proxy = fds[step.proxy_fd] if step.proxy_fd >= 0 else -1
     reader, writer = os.pipe2(os.O_CLOEXEC)
     with (
         mounts.owned(os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)) as null,
@@ -140,7 +145,7 @@ def _run_inside(step: StepSpec, root: str, output: int) -> int:
     ):
         pid = syscalls.clone_process(flags)
         if pid == 0:
-            _be_step(step, root, _Wires(output, null, writer, us), _Prepared(command, limits))
+            _be_step(step, root, _Wires(fds[0], null, writer, us, proxy), _Prepared(command, limits))
         os.close(writer)
     with open(reader, "rb") as stream:
         report = stream.read(_REPORT_BYTES)
@@ -162,6 +167,7 @@ def _be_step(step: StepSpec, root: str, wires: _Wires, prepared: _Prepared) -> N
     """The life of the step's pid 1, up to its exec. Never returns: the stack above belongs to the parent."""
     status = 1
     try:
+        network.enter(step, wires.proxy)
         _furnish(step, root)
         _settle(step, wires)
         privileges.set_limits(privileges.early(prepared.limits))
@@ -178,14 +184,16 @@ def _be_step(step: StepSpec, root: str, wires: _Wires, prepared: _Prepared) -> N
 
 def _furnish(step: StepSpec, root: str) -> None:
     """Mount what shows our namespaces, then make `root` the only root there is."""
-    if step.network is NetworkMode.NONE:
-        network.bring_up_loopback()
     os.chdir(root)
     with mounts.owned(os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)) as fd:
-        for wanted, instead in ((devices.PROC, devices.SHARED_PROC), (devices.SYS, devices.SHARED_SYS)):
-            _mount_or(fd, wanted, instead)
-        covers = () if step.security is Security.INSECURE else devices.COVERS
-        mounts.execute(fd, (devices.MESSAGE_QUEUES, *covers))
+        has_own_proc = _mount_or(fd, devices.PROC, devices.SHARED_PROC)
+        has_own_sys = _mount_or(fd, devices.SYS, devices.SHARED_SYS)
+        if step.security is Security.NESTED and has_own_proc and not _may_be_real_root():
+            mounts.execute(fd, devices.WHOLE_PROC)
+        mounts.execute(fd, (devices.MESSAGE_QUEUES,))
+        if step.security is not Security.INSECURE:
+            _mount_or(fd, devices.CGROUP, devices.NO_CGROUP)
+            mounts.execute(fd, (*devices.COVERS, *(() if has_own_sys else devices.SHARED_SYS_COVERS)))
     # With the same directory twice the old root is stacked on the new one, and its detaching uncovers it: no
     # directory has to be made for it in the image (pivot_root(2), NOTES).
     syscalls.pivot_root(".", ".")
@@ -193,14 +201,23 @@ def _furnish(step: StepSpec, root: str) -> None:
     os.chdir("/")
 
 
-def _mount_or(root: int, wanted: mounts.NewFilesystem, instead: mounts.SystemTree) -> None:
+def _mount_or(root: int, wanted: mounts.NewFilesystem, instead: mounts.MountOp) -> bool:
+    """Mount what is wanted, or else something instead where that is refused or unknown; whether it was as wanted."""
     try:
         mounts.execute(root, (wanted,))
+        return True
     except MachineError as error:
         cause = error.__cause__
-        if not isinstance(cause, OSError) or cause.errno not in (errno.EPERM, errno.EACCES):
+        if not isinstance(cause, OSError) or cause.errno not in _REFUSALS:
             raise
         mounts.execute(root, (instead,))
+        return False
+
+
+def _may_be_real_root() -> bool:
+    """Whether root of our user namespace is the machine's own: then files of /proc belong to it, as nowhere else."""
+    with open("/proc/self/uid_map", "rb") as table:
+        return any(int(line.split()[1]) == 0 for line in table)
 
 
 def _settle(step: StepSpec, wires: _Wires) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from builder.errors import ImageError
+from builder.values.crossing import NetworkMode
 from tests.kernel.bench import Bench
 
 pytestmark = pytest.mark.kernel
@@ -44,3 +45,28 @@ class TestSystem:
         assert "other" not in outcome.output
         assert outcome.lines()[-1] == "0"
         assert list(outside.iterdir()) == []
+
+    @pytest.mark.parametrize("network", [NetworkMode.NONE, NetworkMode.HOST])
+    def test_control_groups(self, room: Bench, network: NetworkMode) -> None:
+        """A step sees its own control group, read-only, and none of others, also where /sys is the machine's."""
+        outcome = room.run("ls /sys/fs/cgroup; mkdir /sys/fs/cgroup/x || echo no", network=network)
+        assert outcome.lines()[-1] == "no"
+        groups = [line for line in outcome.lines() if "." not in line and line != "no"]
+        assert groups == [], outcome.output
+
+    def test_systems_of_the_machine(self, room: Bench) -> None:
+        """Where /sys is the machine's, what is mounted in it is not to be seen."""
+        script = "cd /sys; ls -A kernel/debug kernel/tracing kernel/security fs/bpf fs/pstore 2>&1 | grep -v :"
+        assert room.run(script, network=NetworkMode.HOST).output.split() == []
+        assert room.run("grep -c securityfs /proc/mounts", network=NetworkMode.HOST).output == "0\n"
+
+    def test_no_devices(self, room: Bench) -> None:
+        """Device nodes have no effect in /dev beside those that are mounted there."""
+        outcome = room.run(
+            "grep -E ' /dev(/shm|/mqueue)? ' /proc/mounts | grep -vc nodev; : >/dev/null && echo written"
+        )
+        assert outcome.lines() == ["0", "written"]
+
+    def test_propagation(self, room: Bench) -> None:
+        """No mount of a step is shared with another namespace, nor receives what is mounted there."""
+        assert room.run("grep -cE 'shared:|master:|propagate_from:' /proc/self/mountinfo").output == "0\n"
