@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,8 +22,8 @@ BUBBLEWRAP = "bwrap --unshare-all --ro-bind / / --dev /dev --proc /proc --tmpfs 
 
 def nested(bench: Bench, script: str, uid: int = 0, root: Tree | None = None) -> Outcome:
     """A step with --security=nested."""
-    changes = {} if root is None else {"root": root}
-    return bench.run(script, security=Security.NESTED, uid=uid, gid=uid, network=NetworkMode.NONE, **changes)
+    step = bench.spec(script, security=Security.NESTED, uid=uid, gid=uid, network=NetworkMode.NONE)
+    return bench.perform(step if root is None else replace(step, root=root))
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +69,7 @@ def test_on_a_single_id(single: Bench) -> None:
 def test_not_without_asking(room: Bench, bubblewrap: Tree) -> None:
     """In a step as ever none of it works."""
     assert room.run("unshare -Ur true").status != 0
-    assert "ermitted" in room.run(f"{BUBBLEWRAP} true", root=bubblewrap).output
+    assert room.run(f"{BUBBLEWRAP} true", root=bubblewrap).status != 0
 
 
 @pytest.mark.parametrize(
