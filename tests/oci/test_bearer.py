@@ -12,9 +12,12 @@ from builder.errors import ImageError
 from builder.oci.body import Body
 from builder.oci.client import Client
 from builder.oci.keyring import OneLogin
+from builder.oci.push import Pushed, Watch, push_image
 from builder.values.access import Access, Credential
 from builder.values.digest import Digest
+from builder.values.image import MEDIA_LAYER_GZIP
 from builder.values.reference import Reference
+from tests.oci.images import Sample, sample
 from tests.oci.rogue import QUICK
 from tests.registry import running_registry
 from tests.support.tokens import TokenService, running_token_service
@@ -96,3 +99,38 @@ def test_a_login_without_the_right_is_told_from_a_wrong_one(guarded: tuple[str, 
     wrong = client(address, "app", password="wrong")
     with pytest.raises(ImageError, match=r"refuses the login: its token service .* answers 401"):
         wrong.get(wrong.url("manifests", "1"), {})
+
+
+def push(address: str, name: str, made: Sample, blobs: Path, *origins: str) -> Pushed:
+    """Push the image as NAME:1, believing that its blobs are in these repositories too."""
+    access = Access(keyring=OneLogin(Credential("me", "secret"), (address,)))
+    believed = tuple(Reference.parse(f"{address}/{origin}") for origin in origins)
+    names = (Reference.parse(f"{address}/{name}:1"),)
+    return push_image(made.image, lambda digest: blobs / digest.hex, names, access, Watch(origins=lambda _: believed))
+
+
+def test_a_whole_image_is_mounted_with_one_token(guarded: tuple[str, TokenService], tmp_path: Path) -> None:
+    """The token is asked for once, with the right to read where the base lies."""
+    address, service = guarded
+    made = sample(media_types=(MEDIA_LAYER_GZIP,))
+    made.write_blobs(tmp_path / "blobs")
+    push(address, "base", made, tmp_path / "blobs")
+    service.asked.clear()
+    pushed = push(address, "app", made, tmp_path / "blobs", "base")
+    assert (pushed.sent.blobs, pushed.mounted.blobs) == (0, 2)
+    assert service.asked == [["repository:app:pull,push", "repository:base:pull"]]
+
+
+def test_what_we_may_not_read_is_sent(guarded: tuple[str, TokenService], tmp_path: Path) -> None:
+    """A repository that has the blobs and is not ours to read gives no mount, and does not stop the push."""
+    address, service = guarded
+    made = sample(media_types=(MEDIA_LAYER_GZIP,))
+    made.write_blobs(tmp_path / "blobs")
+    service.rights = {**RIGHTS, "hidden": ("pull", "push")}
+    push(address, "hidden", made, tmp_path / "blobs")
+    service.rights = RIGHTS
+    pushed = push(address, "app", made, tmp_path / "blobs", "hidden")
+    assert (pushed.sent.blobs, pushed.mounted.blobs) == (2, 0)
+    reader = client(address, "app")
+    accept = {"Accept": made.image.manifest.media_type}
+    assert reader.get(reader.url("manifests", "1"), accept).content == made.blobs[made.image.manifest.digest]
