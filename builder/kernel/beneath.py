@@ -121,19 +121,20 @@ def locate(root: int, path: str, stops: Collection[Names] = ()) -> Located:
         walk.close()
 
 
-def make_point(root: int, path: str, directory: bool, made: list[Made]) -> int:
+def make_point(root: int, path: str, directory: bool, made: list[Made], kept: Collection[Names] = ()) -> int:
     """An O_PATH descriptor of what `path` leads to, after making what is missing (0755, 0644); records it in `made`.
 
-    Raises ContextError as locate does and when a file is where a directory has to be, or the reverse; OSError.
+    Raises ContextError as locate does, when a file is where a directory has to be, or the reverse, and where the path
+    leads to the root itself or to one of `kept`, which are somebody else's to mount on; OSError.
     """
     walk = _Walk(root)
     try:
         _follow(walk, path, ())
-        while len(walk.fds) < len(walk.names):
-            depth = len(walk.fds)
-            last = depth + 1 == len(walk.names)
-            made.append(_make(walk.here(), tuple(walk.names[: depth + 1]), directory or not last))
-            walk.fds.append(os.open(walk.names[depth], _PATH_ONLY, dir_fd=walk.here()))
+        if not walk.names or tuple(walk.names) in kept:
+            # By a link that the image or an earlier step has left, in a cache for instance: the words of the target
+            # were looked at before.
+            raise ContextError(f"cannot mount at {path!r}: that is {_named(walk.names)} of the step")
+        _make_missing(walk, path, directory, made)
         found = os.fstat(walk.here())
         if stat.S_ISDIR(found.st_mode) != directory:
             wanted, there = ("a directory", "a file") if directory else ("a file", "a directory")
@@ -141,6 +142,24 @@ def make_point(root: int, path: str, directory: bool, made: list[Made]) -> int:
         return os.dup(walk.here())
     finally:
         walk.close()
+
+
+def _named(names: Sequence[bytes]) -> str:
+    return "/" + os.fsdecode(b"/".join(names)) if names else "the root"
+
+
+def _make_missing(walk: _Walk, path: str, directory: bool, made: list[Made]) -> None:
+    while len(walk.fds) < len(walk.names):
+        depth = len(walk.fds)
+        last = depth + 1 == len(walk.names)
+        try:
+            made.append(_make(walk.here(), tuple(walk.names[: depth + 1]), directory or not last))
+        except OSError as error:
+            if error.errno not in (errno.EPERM, errno.EACCES, errno.EROFS, errno.ENAMETOOLONG):
+                raise
+            what = "a directory" if directory or not last else "a file"
+            raise ContextError(f"cannot mount at {path!r}: {what} for it cannot be made: {error.strerror}") from error
+        walk.fds.append(os.open(walk.names[depth], _PATH_ONLY, dir_fd=walk.here()))
 
 
 def mount_id(fd: int) -> int:

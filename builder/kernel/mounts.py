@@ -44,6 +44,8 @@ INERT = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC
 Options = tuple[tuple[str, str], ...]
 
 _SPACE = (errno.ENOSPC, errno.EDQUOT)
+_OURS = ((b"dev",), (b"proc",), (b"sys",))
+"""Where a link may not lead a mount that the Buildfile chose: it would cover what the sandbox has put there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,7 +289,7 @@ def _attach_real(room: _Room, target: str, mount: int) -> None:
 
 
 def _attach_chosen(room: _Room, mount: int, target: str, *, directory: bool) -> None:
-    with owned(mount), owned(make_point(room.root, target, directory, room.made)) as point:
+    with owned(mount), owned(make_point(room.root, target, directory, room.made, _OURS)) as point:
         attach(mount, point)
 
 

@@ -180,3 +180,24 @@ def test_no_descriptor_is_left(tree: tuple[Path, int]) -> None:
         except ContextError:
             pass
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_link_to_the_root_is_no_mount_point(tree: tuple[Path, int]) -> None:
+    """Where a link leads a target to the root itself, or to what is kept for others, nothing is mounted."""
+    for path in ("/up", "/a/../up/", "/abs/.."):
+        with pytest.raises(ContextError, match="that is the root of the step"):
+            make_point(tree[1], path, True, [])
+    for path in ("/a", "/abs", "/up/a"):
+        with pytest.raises(ContextError, match="that is /a of the step"):
+            make_point(tree[1], path, True, [], ((b"a",),))
+    os.close(make_point(tree[1], "/a/b", True, [], ((b"a",),)))
+
+
+def test_a_point_that_cannot_be_made(tmp_path: Path) -> None:
+    """A name that is too long, or a directory that may not be written, is told with the target."""
+    tmp_path.chmod(0o555)
+    fd = os.open(tmp_path, os.O_PATH)
+    for path in ("/x", "/" + "n" * 300):
+        with pytest.raises(ContextError, match="cannot mount at '/"):
+            make_point(fd, path, True, [])
+    os.close(fd)
