@@ -11,6 +11,7 @@ import os
 import stat
 from collections.abc import Iterator
 
+from builder.errors import ContextError
 from builder.kernel.mounts import open_within, owned
 
 _COPY_BYTES = 1 << 30
@@ -23,7 +24,8 @@ Owner = tuple[int, int, int]
 def new_directory(path: str, seed_tree: str | None, seed_source: str, owner: Owner) -> None:
     """Make the directory `path` (its parent exists), filled with what `seed_source` of a tree has.
 
-    Two steps may want to at once: the later one's is thrown away. Raises ContextError for a missing seed, OSError.
+    Two steps may want to at once: the later one's is thrown away. Raises ContextError for a seed that is missing or no
+    directory, OSError.
     """
     # Not our pid: two builds have a process of the same number each, in pid namespaces of their own.
     temporary = f"{path}.new-{os.urandom(8).hex()}"
@@ -31,7 +33,10 @@ def new_directory(path: str, seed_tree: str | None, seed_source: str, owner: Own
     try:
         with owned(os.open(temporary, _DIRECTORY)) as target:
             if seed_tree is not None:
-                with owned(open_within(seed_tree, seed_source)) as found, owned(_readable(found)) as source:
+                with (
+                    owned(open_within(seed_tree, seed_source)) as found,
+                    owned(_readable(found, seed_source)) as source,
+                ):
                     _copy_tree(source, target)
             uid, gid, mode = owner
             os.fchown(target, uid, gid)
@@ -58,8 +63,11 @@ def _remove(path: str) -> None:
         os.rmdir(directory)
 
 
-def _readable(found: int) -> int:
-    return os.open(f"/proc/self/fd/{found}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+def _readable(found: int, seed_source: str) -> int:
+    try:
+        return os.open(f"/proc/self/fd/{found}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except NotADirectoryError:
+        raise ContextError(f"the source {seed_source!r} of a cache is not a directory") from None
 
 
 def _copy_tree(source: int, target: int) -> None:

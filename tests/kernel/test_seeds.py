@@ -83,3 +83,14 @@ def test_deep_tree(tmp_path: Path) -> None:
         assert sorted(os.listdir(tmp_path)) == ["c", "seed", "taken"]
     finally:
         subprocess.run(["rm", "-rf", str(seed), str(tmp_path / "c")], check=True)  # too deep for shutil, too
+
+
+def test_a_seed_that_is_no_directory(tmp_path: Path) -> None:
+    """A file or a FIFO of an image is no seed of a cache, and neither is opened."""
+    (tmp_path / "seed").mkdir()
+    (tmp_path / "seed" / "file").write_text("x")
+    os.mkfifo(tmp_path / "seed" / "fifo")
+    for name in ("/file", "/fifo"):
+        with pytest.raises(ContextError, match=f"{name}' of a cache is not a directory"):
+            new_directory(str(tmp_path / "c"), str(tmp_path / "seed"), name, _owner())
+    assert os.listdir(tmp_path) == ["seed"]
