@@ -124,10 +124,13 @@ def _groups(group: bytes) -> Iterator[tuple[str, int, list[str]]]:
 
 
 def _lines(data: bytes, count: int) -> Iterator[list[str]]:
-    """The fields of each line, `count` of them; comments and lines that are no such thing are left out."""
+    """The fields of each line, `count` of them; comments and lines that are no such thing are left out.
+
+    A NUL makes a line no such thing: nothing that stands behind it would reach a program, or an exec would be refused.
+    """
     for line in data[:MAX_BYTES].decode("utf-8", "surrogateescape").split("\n"):
         fields = line.strip().split(":")
-        if fields[0] and not fields[0].startswith("#"):
+        if fields[0] and not fields[0].startswith("#") and "\0" not in line:
             yield (fields + [""] * count)[:count]
 
 

@@ -117,3 +117,11 @@ def test_what_ids_are_called() -> None:
     passwd = b"root:x:0:0::/:\ntoor:x:0:0::/:\n# no\nbad:x:y:0::/:\napp:x:1000:1000::/:\n"
     assert user_names(passwd) == {0: "root", 1000: "app"}
     assert group_names(b"root:x:0:\nstaff:x:50:a,b\n\xff\n") == {0: "root", 50: "staff"}
+
+
+def test_a_line_with_a_nul_is_none() -> None:
+    """No program could be given a home or a name that holds a NUL: such a line names nobody."""
+    passwd = b"app:x:7:7::/a\0b:/bin/sh\napp:x:8:8::/home:\n"
+    assert resolve_user("app", passwd, b"staff\0:x:1:app\n").home == "/home"
+    with pytest.raises(BuildfileError):
+        resolve_user("app", passwd.splitlines()[0], b"")
