@@ -9,6 +9,7 @@ directories.
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass
 
@@ -32,24 +33,34 @@ Token = One | Wild
 
 @dataclass(frozen=True, slots=True)
 class Glob:
-    """A compiled pattern. `beginning` is the expression that `matches_with_parents` looks for, if there is one."""
+    """A pattern that has been read, as an expression or as an automaton. Expressions are compiled when they are first
+    needed: an ignore file may have a hundred thousand, and never matches one by itself.
+    """
 
     text: str
-    beginning: str | None
-    whole: re.Pattern[str] | Automaton
-    upper: re.Pattern[str] | Automaton
+    rule: str | Automaton
+
+    @property
+    def beginning(self) -> str | None:
+        """The expression that `matches_with_parents` looks for, if there is one."""
+        return None if isinstance(self.rule, Automaton) else self.rule + r"(?:/|\Z)"
 
     def matches(self, path: str) -> bool:
         """Whether the whole path matches."""
-        if isinstance(self.whole, Automaton):
-            return self.whole.accepts(path)
-        return self.whole.fullmatch(path) is not None
+        if isinstance(self.rule, Automaton):
+            return self.rule.accepts(path)
+        return _expression(self.rule).fullmatch(path) is not None
 
     def matches_with_parents(self, path: str) -> bool:
         """Whether the path or one of the directories it lies in matches."""
-        if isinstance(self.upper, Automaton):
-            return self.upper.accepts_beginning(path)
-        return self.upper.match(path) is not None
+        if isinstance(self.rule, Automaton):
+            return self.rule.accepts_beginning(path)
+        return _expression(self.rule + r"(?:/|\Z)").match(path) is not None
+
+
+@functools.lru_cache(maxsize=4096)
+def _expression(text: str) -> re.Pattern[str]:
+    return re.compile(text, re.DOTALL)
 
 
 def compile_glob(pattern: str) -> Glob:
@@ -179,9 +190,8 @@ def _compiled(pattern: str, tokens: list[Token]) -> Glob:
         automaton = Automaton.of(
             [token if isinstance(token, Wild) else re.compile(token.expression) for token in tokens]
         )
-        return Glob(pattern, None, automaton, automaton)
-    beginning = expression + r"(?:/|\Z)"
-    return Glob(pattern, beginning, re.compile(expression, re.DOTALL), re.compile(beginning, re.DOTALL))
+        return Glob(pattern, automaton)
+    return Glob(pattern, expression)
 
 
 _EXPRESSIONS = {Wild.STAR: "[^/]*", Wild.DEEP: "(?:.*/)?", Wild.ALL: ".*"}

@@ -14,23 +14,46 @@ from posixpath import normpath
 
 from builder.errors import BuildfileError
 from builder.lang.automaton import Automaton
-from builder.lang.glob import Glob, compile_glob
+from builder.lang.glob import Glob, compile_glob, has_magic
 from builder.lang.letters import SPACES
 from builder.source import SourceText, Span
+
+MOST_WILD = 10_000
+"""Patterns with wildcards that an ignore file may have."""
+
+MOST_HARD = 100
+"""Those among them for which no expression would be safe; each of them remembers what it has seen."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """Patterns in a row that all ignore, or all take back: any of them decides for the group."""
+    """Patterns in a row that all ignore, or all take back: any of them decides for the group.
+
+    Those without wildcards are looked up: as an expression a hundred thousand of them would take minutes to compile.
+    """
 
     takes_back: bool
+    plain: frozenset[str]
     expression: re.Pattern[str] | None
     automata: tuple[Automaton, ...]
 
     def matches(self, path: str) -> bool:
+        if self.plain and self._is_plain(path):
+            return True
         if self.expression is not None and self.expression.match(path):
             return True
         return any(automaton.accepts_beginning(path) for automaton in self.automata)
+
+    def _is_plain(self, path: str) -> bool:
+        """Whether the path or a directory that it lies in is named in full."""
+        if path in self.plain:
+            return True
+        cut = path.find("/")
+        while cut >= 0:
+            if path[:cut] in self.plain:
+                return True
+            cut = path.find("/", cut + 1)
+        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +136,7 @@ def _clean(pattern: str) -> str:
 
 
 def _rules(rules: list[_Rule]) -> IgnoreRules:
+    _require_few(rules)
     groups: list[_Group] = []
     members: list[Glob] = []
     for number, rule in enumerate(rules):
@@ -128,9 +152,25 @@ def _rules(rules: list[_Rule]) -> IgnoreRules:
 
 
 def _group(takes_back: bool, globs: list[Glob]) -> _Group:
-    expressions = [glob.beginning for glob in globs if glob.beginning is not None]
+    plain = frozenset(glob.text for glob in globs if _is_plain(glob))
+    expressions = [glob.beginning for glob in globs if glob.beginning is not None and not _is_plain(glob)]
     joined = re.compile("|".join(f"(?:{expression})" for expression in expressions), re.DOTALL) if expressions else None
-    return _Group(takes_back, joined, tuple(glob.upper for glob in globs if isinstance(glob.upper, Automaton)))
+    return _Group(takes_back, plain, joined, tuple(glob.rule for glob in globs if isinstance(glob.rule, Automaton)))
+
+
+def _is_plain(glob: Glob) -> bool:
+    return not has_magic(glob.text) and "\\" not in glob.text
+
+
+def _require_few(rules: list[_Rule]) -> None:
+    """Refuse what would keep us busy for minutes or fill the memory: every path is held against every wildcard."""
+    wild = sum(not _is_plain(rule.glob) for rule in rules)
+    hard = sum(isinstance(rule.glob.rule, Automaton) for rule in rules)
+    if wild > MOST_WILD or hard > MOST_HARD:
+        raise BuildfileError(
+            f"the ignore file has {wild} patterns with wildcards, {hard} of them intricate",
+            hint=f"there may be {MOST_WILD}, and {MOST_HARD} like *a**b*c; names without wildcards are not counted",
+        )
 
 
 def _names_of(pattern: str) -> tuple[Glob | None, ...]:

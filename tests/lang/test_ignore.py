@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from builder.errors import BuildfileError
+from builder.lang import ignore
 from builder.lang.glob import compile_glob
 from builder.lang.ignore import IgnoreRules, read_patterns
 from tests.lang import data
@@ -143,3 +144,19 @@ def test_many_rules_take_no_time() -> None:
     for number in range(2_000):
         rules.excludes(f"src/deep/d{number}/x/file{number}.c")
     assert time.process_time() - started < 5
+
+
+def test_a_hundred_thousand_names_take_no_time() -> None:
+    """Names without wildcards are looked up, however many: by themselves and for what lies in them."""
+    started = time.process_time()
+    rules = IgnoreRules.parse("".join(f"dir/name{number}\n" for number in range(100_000)) + "!dir/name7/back\n", "x")
+    assert rules.excludes("dir/name99999") and rules.excludes("dir/name5/below/it") and rules.excludes("dir/name7")
+    assert not rules.excludes("dir/name") and not rules.excludes("dir/name7/back/x") and not rules.excludes("dir")
+    assert time.process_time() - started < 5
+
+
+def test_more_wildcards_than_anybody_has() -> None:
+    """A file with so many wildcards that matching would take for ever is refused, with how many there may be."""
+    for line, count in (("*a{}*\n", ignore.MOST_WILD + 1), ("*a**{}*c\n", ignore.MOST_HARD + 1)):
+        with pytest.raises(BuildfileError, match=f"{count} patterns with wildcards"):
+            IgnoreRules.parse("".join(line.format(number) for number in range(count)), "x")
