@@ -222,9 +222,7 @@ def _make_way(path: bytes, kind: Kind, placement: Placement) -> None:
     old = placement.look(path)
     if old is None or (old.kind is Kind.DIR) == (kind is Kind.DIR):
         return
-    for inside in [name for name in placement.items if name == path or name.startswith(path + b"/")]:
-        del placement.items[inside]
-        placement.same.pop(inside, None)
+    placement.remove(path)
     if placement.look(path) is not None:  # of a layer below
         placement.hide(path)
 

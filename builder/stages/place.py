@@ -25,6 +25,12 @@ Not 1970: ZIP archives made from such files cannot hold a date before 1980.
 
 Content = bytes | Callable[[], int] | None
 _MAX_LINKS = 40  # as the kernel's limit, path_resolution(7)
+MAX_MADE_BYTES = 32 << 20
+"""How long the names of directories that are made on the way may be together.
+
+An archive's entry of 4 KB can imply two thousand directories with names of 4 MB: a few kilobytes of such entries, well
+compressed, would else fill the memory.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +66,9 @@ class Placement:
     items: dict[bytes, Item] = field(default_factory=dict)
     same: dict[bytes, Hashable] = field(default_factory=dict)  # path → the file that it is one of several names of
     hidden: set[bytes] = field(default_factory=set)  # what of the layers below the new one replaces as a whole
+    _names: dict[bytes, set[bytes]] = field(default_factory=dict)  # of `items`, by the directory that they are in
+    _made_bytes: int = 0
+    _whole: bytes = b""  # a directory that was seen to be there with all above it: entries come grouped by directory
 
     def look(self, path: bytes) -> Entry | None:
         """What is at this path (links not followed) once the layer lies on the others."""
@@ -74,6 +83,24 @@ class Placement:
     def hide(self, path: bytes) -> None:
         """What the layers below have at this real path is gone: the caller puts something of another kind there."""
         self.hidden.add(path)
+        self._whole = b""
+
+    def remove(self, path: bytes) -> None:
+        """Take back what was placed at this real path and below it; what the layers below have is not concerned."""
+        self._whole = b""
+        parent, _, name = path.rpartition(b"/")
+        self._names.get(parent, set()).discard(name)
+        waiting = [path]
+        while waiting:
+            at = waiting.pop()
+            self.items.pop(at, None)
+            self.same.pop(at, None)
+            waiting += [at + b"/" + name for name in self._names.pop(at, ())]
+
+    def _put(self, path: bytes, item: Item) -> None:
+        self.items[path] = item
+        parent, _, name = path.rpartition(b"/")
+        self._names.setdefault(parent, set()).add(name)
 
     def _is_hidden(self, path: bytes) -> bool:
         parts = path.split(b"/")
@@ -108,9 +135,13 @@ class Placement:
 
     def make_parents(self, path: bytes) -> None:
         """Make the directories above `path` that are missing. Raises BuildfileError where a file is in the way."""
-        parts = path.split(b"/")[:-1]
+        above = path.rpartition(b"/")[0]
+        if above == self._whole:
+            return
+        parts = above.split(b"/") if above else []
         for length in range(1, len(parts) + 1):
             self.make_directory(b"/".join(parts[:length]))
+        self._whole = above
 
     def make_directory(self, path: bytes) -> None:
         """Make one directory unless it is there; its parent must be."""
@@ -121,9 +152,16 @@ class Placement:
             raise BuildfileError(
                 f"cannot make the directory {_shown(path)}: a {_noun(entry.kind)} is there", span=self.span
             )
+        self._made_bytes += len(path)
+        if self._made_bytes > MAX_MADE_BYTES:
+            raise BuildfileError(
+                f"the names of the directories to be made are longer than {MAX_MADE_BYTES >> 20} MiB together",
+                span=self.span,
+                hint="an archive in which a few entries lie below thousands of directories is made to fill memories",
+            )
         owner = self.attributes.owner or (0, 0)
         made = Entry(path, Kind.DIR, self.attributes.made_mode, *owner, mtime_ns=self.attributes.made_mtime_ns)
-        self.items[path] = Item(made, None)
+        self._put(path, Item(made, None))
 
     def put_directory(self, path: bytes, source: Entry) -> None:
         """A directory of the source at the real path `path`: made, or given the source's mode and owner."""
@@ -136,7 +174,7 @@ class Placement:
             return
         new = self.attributes.applied(source._replace(path=path))
         if old is None or (old.mode, old.uid, old.gid, old.xattrs) != (new.mode, new.uid, new.gid, new.xattrs):
-            self.items[path] = Item(new, None)
+            self._put(path, Item(new, None))
 
     def put_file(self, path: bytes, source: Entry, content: Content, identity: Hashable = None) -> None:
         """Anything that is not a directory at the real path `path`; files of one `identity` become hard links."""
@@ -145,7 +183,7 @@ class Placement:
             raise BuildfileError(
                 f"cannot copy a {_noun(source.kind)} to {_shown(path)}: a directory is there", span=self.span
             )
-        self.items[path] = Item(self.attributes.applied(source._replace(path=path)), content)
+        self._put(path, Item(self.attributes.applied(source._replace(path=path)), content))
         self.same.pop(path, None)
         if identity is not None and source.kind is Kind.FILE:
             self.same[path] = identity

@@ -12,6 +12,7 @@ import lzma
 import random
 import tarfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, ClassVar
@@ -248,3 +249,21 @@ def test_an_archive_from_a_url(bench: Bench) -> None:
         assert image.node("/a.tgz") is not None and image.node("/x/f") is not None
         error = bench.fails(ContextError, f"FROM scratch\nADD --unpack=true {url}/b.tgz /x/\n")
     assert "cannot unpack b.tgz" in error.message
+
+
+def test_names_that_change_their_kind_take_no_time(bench: Bench) -> None:
+    """Entries that are by turns a file and a directory, beside many others, cost no more than their number."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        for number in range(5_000):
+            tar.addfile(tarfile.TarInfo(f"d/{number}"))
+        for number in range(4_000):
+            info = tarfile.TarInfo("x")
+            info.type = tarfile.DIRTYPE if number % 2 else tarfile.REGTYPE
+            tar.addfile(info)
+    bench.file("a.tar", out.getvalue())
+    started = time.process_time()
+    image = bench.build("FROM scratch\nADD a.tar /\n")
+    assert time.process_time() - started < 8
+    node = image.node("/x")
+    assert node is not None and node.kind == "dir"

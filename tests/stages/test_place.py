@@ -277,3 +277,25 @@ class TestPutting:
         place.put_file(b"usr", FILE, b"x")
         assert place.look(b"usr") == FILE._replace(path=b"usr")
         assert place.look(b"usr/bin") is None
+
+
+def test_what_was_placed_is_removed_with_all_below_it() -> None:
+    """Removing a directory takes what was placed in it, and leaves its neighbours and the layers below."""
+    place = placement(*LOWER)
+    for path in (b"d/a/b", b"d/a/c", b"d-e", b"usr/bin/new"):
+        place.make_parents(path)
+        place.put_file(path, FILE, b"x")
+    place.remove(b"d/a")
+    place.remove(b"usr/bin/new")
+    assert sorted(place.items) == [b"d", b"d-e"]
+    place.make_parents(b"d/a/b")
+    assert place.look(b"d/a") is not None and place.look(b"usr/bin") is not None
+
+
+def test_directories_on_the_way_are_bounded() -> None:
+    """A few names that imply thousands of directories each are refused before they fill the memory."""
+    place = placement()
+    with pytest.raises(BuildfileError, match="are longer than 32 MiB together"):
+        for number in range(100):
+            place.make_parents(b"%d/" % number + b"d/" * 1900 + b"f")
+    assert len(place.items) < 100_000
