@@ -170,3 +170,12 @@ def test_a_directory_that_is_none(files: Path, name: str, words: str) -> None:
     """A host directory that is missing or a file is told by its title."""
     with pytest.raises(ContextError, match=f"the stuff .*{words}"):
         host_directory(files / name, "the stuff")
+
+
+def test_more_than_a_layer_holds_is_not_read(files: Path) -> None:
+    """A sparse file that says it has terabytes is refused by its size, with its name, before it is read."""
+    os.truncate(files / "z", 10 << 40)
+    tree = _host(files)
+    with pytest.raises(ContextError, match="z among them 10995116277760: no layer holds more"):
+        tree.digests([entry for entry in walk(tree, b"") if entry.kind is Kind.FILE])
+    tree.close()
