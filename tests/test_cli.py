@@ -265,9 +265,10 @@ def _base(directory: Path) -> Path:
 @pytest.mark.kernel
 def test_a_step_that_fails(tmp_path: Path) -> None:
     """A failing RUN shows its place, the command, its status and its last output; nothing gets the image's name."""
-    text = f"FROM rootfs:{_base(tmp_path)}\nRUN echo before && \\\n    echo last words && exit 42\nCMD sh\n"
+    base = f"base={_base(tmp_path)}"
+    text = "FROM base\nRUN echo before && \\\n    echo last words && exit 42\nCMD sh\n"
     context = make_context(tmp_path / "c", text)
-    done = _pybuild(tmp_path, "-t", "app:1", "--iidfile", "iid", str(context))
+    done = _pybuild(tmp_path, "--build-context", base, "-t", "app:1", "--iidfile", "iid", str(context))
     assert done.returncode == 1
     for line in (">>> 2 | RUN echo before && \\", ">>> 3 |     echo last words && exit 42", "    | last words"):
         assert line in done.stderr.splitlines()
@@ -281,8 +282,8 @@ def test_a_step_that_fails(tmp_path: Path) -> None:
 def test_a_running_step_is_stopped_at_once(tmp_path: Path, number: int, code: int) -> None:
     """A signal during a RUN ends it and everything that it started, at once, and leaves the store sound."""
     seconds = str(10**8 + os.getpid())  # a command line that is nobody else's
-    text = f"FROM rootfs:{_base(tmp_path)}\nRUN sleep {seconds} & echo it runs; sleep {seconds}\n"
-    line = [*COMMAND, str(make_context(tmp_path / "c", text))]
+    text = f"FROM base\nRUN sleep {seconds} & echo it runs; sleep {seconds}\n"
+    line = [*COMMAND, "--build-context", f"base={_base(tmp_path)}", str(make_context(tmp_path / "c", text))]
     with subprocess.Popen(line, cwd=tmp_path, env=_environment(tmp_path), stderr=subprocess.PIPE) as process:
         assert process.stderr is not None
         seen = b""
@@ -310,8 +311,14 @@ def _command_line(pid: str) -> bytes:
 @pytest.mark.kernel
 def test_secrets_in_output_are_hidden(tmp_path: Path) -> None:
     """A step that prints its secret does not show it, neither while it runs nor when it fails."""
-    text = f"FROM rootfs:{_base(tmp_path)}\nRUN --mount=type=secret,id=t cat /run/secrets/t; exit 1\n"
-    words = ["--secret", "id=t,env=TOKEN", str(make_context(tmp_path / "c", text))]
+    text = "FROM base\nRUN --mount=type=secret,id=t cat /run/secrets/t; exit 1\n"
+    words = [
+        "--build-context",
+        f"base={_base(tmp_path)}",
+        "--secret",
+        "id=t,env=TOKEN",
+        str(make_context(tmp_path / "c", text)),
+    ]
     done = _pybuild(tmp_path, *words, TOKEN="s3cret-value")
     assert done.returncode == 1
     assert "s3cret" not in done.stderr and "***" in done.stderr

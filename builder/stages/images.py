@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from builder.errors import ContextError, ImageError, PybuildError, StoreError
+from builder.errors import BuildfileError, ContextError, ImageError, PybuildError, StoreError
 from builder.lang.suggest import nearest
 from builder.oci.manifest import read_config, read_manifest
 from builder.oci.open import open_source
@@ -50,6 +50,7 @@ class Images:
     def __init__(self, store: Store, request: BuildRequest, emit: Emit) -> None:
         self._store = store
         self._named = dict(request.build_contexts)
+        self._context = request.context
         self._pull = request.pull
         self._asked = request.platform
         self._access = request.access
@@ -76,7 +77,7 @@ class Images:
         return path
 
     def find(self, name: str, platform: Platform, span: Span) -> FoundImage:
-        """The image of this name for this platform. Raises ImageError or ContextError at `span`."""
+        """The image of this name for this platform. Raises ImageError, ContextError or BuildfileError at `span`."""
         key = (name, platform)
         if key not in self._found:
             try:
@@ -98,6 +99,7 @@ class Images:
             text = f"rootfs:{directory}"
         else:
             text = self._named.get(name, name).removeprefix("docker-image://")
+            text = text if name in self._named else self._of_the_context(text)
         reference = _reference_of(text)
         built = None
         if reference is not None and not self._pull:
@@ -114,6 +116,22 @@ class Images:
                 raise
             there = f"{name} is in the store for {built.config.platform}, and not for {platform}"
             raise ImageError(f"{there}; nor is it elsewhere: {error.message}", hint=error.hint) from error
+
+    def _of_the_context(self, text: str) -> str:
+        """A name that the Buildfile says, with the path of a root file system as it really is.
+
+        It has to be in the build context. A Buildfile is often a stranger's, and any directory is a root file system:
+        `COPY --from=/home` would give every file that the caller can read to its steps. Raises BuildfileError.
+        """
+        if not text.startswith(("rootfs:", "/", "./", "../")):
+            return text
+        path = os.path.realpath(text.removeprefix("rootfs:"))
+        if not Path(path).is_relative_to(os.path.realpath(self._context)):
+            raise BuildfileError(
+                f"{text[:200]!r} is on this machine's disk, outside of the build context",
+                hint="if the Buildfile may read it, say so: give it a plain name with --build-context NAME=PATH",
+            )
+        return f"rootfs:{path}"
 
     def _built(self, reference: Reference) -> Image | None:
         """The image that a build here has named so, whatever it is for."""

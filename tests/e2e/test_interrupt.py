@@ -173,13 +173,13 @@ def test_a_signal_while_a_layer_is_unpacked(
     pybuild: Pybuild, busybox: str, many_files: Path, number: signal.Signals, status: int
 ) -> None:
     """Half a tree is never taken for a snapshot: the next build unpacks it whole."""
-    pybuild.write("Buildfile", f'FROM rootfs:{many_files}\nRUN ["/none"]\n')
-    process = pybuild.start(".")
+    pybuild.write("Buildfile", 'FROM many\nRUN ["/none"]\n')
+    process = pybuild.start("--build-context", f"many=rootfs:{many_files}", ".")
     until(lambda: any(pybuild.store.glob("pybuild/tmp/*/d*/fs/f*")), 20)
     process.send_signal(number)
     assert_ends(process, status)
     assert not any(pybuild.store.glob("pybuild/snapshots/*"))
-    again = pybuild.run(".", status=1)
+    again = pybuild.run("--build-context", f"many=rootfs:{many_files}", ".", status=1)
     assert "/none" in again.err
     (tree,) = pybuild.store.glob("pybuild/snapshots/*/fs")
     assert len(os.listdir(tree)) == 20_000

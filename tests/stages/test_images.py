@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from builder.errors import ContextError, ImageError, StoreError
+from builder.errors import BuildfileError, ContextError, ImageError, StoreError
 from builder.stages.images import build_platform
 from builder.values.access import Access
 from builder.values.platform import Platform
@@ -266,3 +266,28 @@ def test_a_misspelt_stage(bench: Bench, buildfile: str, hint: str) -> None:
     assert hint in (error.hint or "")
     assert error.span is not None
     assert ("stage" in (error.hint or "")) is ("stage" in hint or "before it" in hint)
+
+
+@pytest.mark.parametrize(
+    "name", ["{out}", "rootfs:{out}", "docker-image://rootfs:{out}", "{link}", "/", "/proc/self/cwd"]
+)
+def test_a_root_file_system_is_in_the_context(bench: Bench, name: str) -> None:
+    """A Buildfile reads no directory outside of the context by calling it an image, in FROM, COPY and RUN alike."""
+    outside = bench.room / "outside"
+    outside.mkdir()
+    bench.file("f", "x")
+    (bench.context / "link").symlink_to(outside)
+    text = name.format(out=outside, link=bench.context / "link")
+    for line in (f"FROM {text}", f"FROM scratch\nCOPY --from={text} / /"):
+        error = bench.fails(BuildfileError, f"{line}\n")
+        assert "outside of the build context" in error.message and "--build-context" in (error.hint or "")
+
+
+def test_a_root_file_system_of_the_context(bench: Bench) -> None:
+    """A directory of the context may be a base by its path; one outside under a name of the command line."""
+    bench.file("root/etc/motd", "hi\n")
+    assert content(bench.build(f"FROM {bench.context}/root\n"), "/etc/motd") == "hi\n"
+    (bench.room / "more").mkdir()
+    (bench.room / "more" / "f").write_text("x")
+    named = (("mine", f"rootfs:{bench.room}/more"),)
+    assert content(bench.build("FROM mine\n", build_contexts=named), "/f") == "x"
