@@ -15,8 +15,9 @@ _EXAMPLE = "pybuild -f Buildfile -t app:1 ."
 _FOOT = (
     "CONTEXT is a directory, - (a tar or a Buildfile on standard input), or the URL of a git repository or a tar. "
     "Without -f its Buildfile is Buildfile, Containerfile or Dockerfile, the first that is "
-    "there. Options marked * can be given several times."
+    "there. "
 )
+_SEVERAL = "Options marked * can be given several times."
 
 
 def build_help() -> str:
@@ -26,7 +27,7 @@ def build_help() -> str:
         f"Build a container image from a Buildfile, without root:\n\n    {_EXAMPLE}",
         *(_section(group, _rows(group)) for group in Group),
         _section("Commands", _commands()),
-        textwrap.fill(_FOOT, _WIDTH),
+        _filled(_FOOT + _SEVERAL),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -34,7 +35,10 @@ def build_help() -> str:
 def command_help(row: Command) -> str:
     """The help of one of the other commands."""
     rows = [*map(_row, row.options), _HELP_ROW]
-    return f"Usage: pybuild {row.usage}\n\n{textwrap.fill(row.text, _WIDTH)}\n\n{_section('Options', rows)}\n"
+    parts = [f"Usage: pybuild {row.usage}", _filled(row.text), _section("Options", rows)]
+    if any(option.several for option in row.options):
+        parts.append(_SEVERAL)
+    return "\n\n".join(parts) + "\n"
 
 
 def group_help(name: str) -> str:
@@ -54,7 +58,7 @@ def _rows(group: Group) -> list[tuple[str, str]]:
 
 def _row(option: Option) -> tuple[str, str]:
     names = ", ".join(option.names)
-    if len(option.names) == 1:
+    if option.names[0].startswith("--"):
         names = " " * 4 + names
     return f"{names} {option.value}".rstrip() + (" *" if option.several else ""), option.help
 
@@ -65,7 +69,12 @@ def _section(title: str, rows: list[tuple[str, str]]) -> str:
 
 def _columns(left: str, right: str) -> list[str]:
     """One row: the right column on its own line where the left one is too wide for it."""
-    wrapped = textwrap.wrap(right, _WIDTH - _COLUMN)
+    wrapped = textwrap.wrap(right, _WIDTH - _COLUMN, break_on_hyphens=False)
     if len(left) + 4 > _COLUMN:
         return [f"  {left}", *(" " * _COLUMN + line for line in wrapped)]
     return [f"  {left}".ljust(_COLUMN) + wrapped[0], *(" " * _COLUMN + line for line in wrapped[1:])]
+
+
+def _filled(text: str) -> str:
+    """The text in lines; names such as oci-archive:FILE stay whole."""
+    return textwrap.fill(text, _WIDTH, break_on_hyphens=False)

@@ -54,7 +54,8 @@ def _row(held: Sized) -> ImageRow:
 
 
 def _parts(text: str) -> tuple[str, str]:
-    """A name without its tag, and the tag."""
+    """A name without its tag, and the tag; what was pulled by its digest may have none."""
+    text = text.partition("@")[0]
     name, colon, tag = text.rpartition(":")
     return (name, tag) if colon and "/" not in tag else (text, "")
 

@@ -22,7 +22,7 @@ def run(line: Line, caller: Caller) -> int:
         documents = [_fields(look) for look in looks]
         caller.say([json.dumps(documents[0] if len(documents) == 1 else documents, indent=2)])
     else:
-        caller.say(["\n\n".join(inspection_text(look.image, look.name, caller.columns) for look in looks)])
+        caller.say(["\n\n".join(inspection_text(look.image, look.name, caller.columns, look.names) for look in looks)])
     return 0
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -26,7 +26,12 @@ IN_STORE = "store:"
 TRANSPORTS = ("oci:", "oci-layout://", "oci-archive:", "docker-archive:", "docker://", "docker-image://", "rootfs:")
 """How names of images begin that are not in the store."""
 
+_FEW = 5
 _DIGEST = re.compile(r"(?:sha256:)?([0-9a-f]{6,64})\Z")
+
+
+class AmbiguousError(ImageError):
+    """What was typed is the beginning of several images' digests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +88,7 @@ def find_named(text: str, store: Store) -> Found:
     manifests = {image.manifest.digest: image.manifest for image in tagged}
     begun = [each for each in manifests.values() if _begins(store, each, match[1])]
     if len(begun) > 1:
-        raise ImageError(f"{text} is the beginning of {len(begun)} images' digests", hint="write more of it")
+        raise _ambiguous(text, begun)
     if begun:
         return _found(begun[0], None, tagged)
     return _without_name(text, match[1], store)
@@ -164,6 +169,15 @@ def _begins(store: Store, manifest: Descriptor, hexadecimal: str) -> bool:
     except PybuildError:
         return False  # a damaged image must not hide the others
     return any(found.digest.hex.startswith(hexadecimal) for found in (image.manifest, image.config_descriptor))
+
+
+def _ambiguous(text: str, manifests: Sequence[Descriptor]) -> AmbiguousError:
+    """Several images, perhaps with one config: then more of the id would say no more."""
+    listed = ", ".join(str(each.digest) for each in manifests[:_FEW])
+    more = f" and {len(manifests) - _FEW} more" if len(manifests) > _FEW else ""
+    return AmbiguousError(
+        f"{text} may be any of {len(manifests)} images", hint=f"write the beginning of one manifest: {listed}{more}"
+    )
 
 
 def _reference(text: str) -> Reference | None:

@@ -42,14 +42,16 @@ class Option:
 
 CONNECTION: tuple[Option, ...] = (
     Option(("--creds",), Group.CONNECTION, "log in so, instead of with stored logins", "USER[:PASSWORD]"),
-    Option(("--authfile",), Group.CONNECTION, "the file of logins to read first", "FILE"),
+    Option(("--authfile",), Group.CONNECTION, "the file of logins, instead of all others", "FILE"),
     Option(("--cert-dir",), Group.CONNECTION, "CAs (*.crt) and client certificates to use", "DIR"),
     Option(("--insecure-registry",), Group.CONNECTION, "plain http or any certificate for it", "HOST[:PORT]", True),
 )
 """What every command that talks to registries can be told (read by `connection`)."""
 
+ROOT = Option(("--root",), Group.OTHER, "the store (default: see `pybuild config`)", "DIR")
+
 OPTIONS: tuple[Option, ...] = (
-    Option(("-f", "--file"), Group.INPUT, "the Buildfile; - reads standard input", "PATH"),
+    Option(("-f", "--file"), Group.INPUT, "the Buildfile; - is standard input", "PATH"),
     Option(("--build-arg",), Group.INPUT, "value of an ARG, or NAME from the environment", "NAME[=VALUE]", True),
     Option(("--build-context",), Group.INPUT, "a directory or image, for FROM and --from", "NAME=DIR", True),
     Option(("--target",), Group.INPUT, "the stage to build (default: the last)", "STAGE"),
@@ -78,9 +80,9 @@ OPTIONS: tuple[Option, ...] = (
     Option(("--no-new-privileges",), Group.STEPS, "no program of a step gains rights, not even sudo"),
     Option(("--allow",), Group.STEPS, "network.host, security.insecure or .nested", "RIGHT", True),
     Option(("--progress",), Group.DISPLAY, "plain, or auto: a live view on a terminal", "HOW"),
-    Option(("-q", "--quiet"), Group.DISPLAY, "print nothing but the image's digest"),
+    Option(("-q", "--quiet"), Group.DISPLAY, "no progress; print nothing but the digest"),
     *CONNECTION,
-    Option(("--root",), Group.OTHER, "the store (else $PYBUILD_ROOT, else XDG data)", "DIR"),
+    ROOT,
 )
 
 

@@ -10,8 +10,9 @@ from builder.commands.arguments import bad
 from builder.commands.caller import Caller, store_root
 from builder.commands.line import Line
 from builder.commands.lookup import is_store
-from builder.errors import PybuildError, StoreError
+from builder.errors import PybuildError, StoreError, UsageError
 from builder.lang.quantities import duration_ns, size_bytes
+from builder.lang.suggest import did_you_mean
 from builder.report.text import printable
 from builder.report.usage import gone_table, size_text
 from builder.stages.door import Door
@@ -61,19 +62,21 @@ def run(line: Line, caller: Caller) -> int:
 
 def policy_of(line: Line) -> Policy:
     """The policy of a command line. Raises UsageError."""
-    older, kinds = line.text("older_than"), [_kind("--type", text) for text in line.texts("type")]
+    written = line.text("older_than")
+    older_s = None if written is None else _seconds("--older-than", written)
+    kinds = [_kind("--type", text) for text in line.texts("type")]
     for text in line.texts("filter"):
         name, equals, value = text.partition("=")
         if name == "until" and equals:
-            older = value
+            older_s = _seconds("--filter until", value)
         elif name == "type" and equals:
             kinds.append(_kind("--filter", value))
         else:
             raise bad("--filter", f"{text!r} is not supported", "until=24h or type=KIND")
     keep = line.text("keep_storage")
-    named = bool(kinds) and older is None and keep is None
+    named = bool(kinds) and older_s is None and keep is None
     return Policy(
-        older_than_s=None if older is None else _seconds(older),
+        older_than_s=older_s,
         keep_bytes=None if keep is None else _bytes(keep),
         everything=line.flag("all") or named,
         kinds=frozenset(kinds or Kind),
@@ -83,20 +86,22 @@ def policy_of(line: Line) -> Policy:
 def _kind(option: str, text: str) -> Kind:
     kind = _TYPES.get(text)
     if kind is None:
-        raise bad(option, f"there is no kind {text!r}", " or ".join(kind.value for kind in PRUNABLE))
+        names = [kind.value for kind in PRUNABLE]
+        hint = did_you_mean(text, names, f"there are {', '.join(names[:-1])} and {names[-1]}")
+        raise UsageError(f"{option}: there is no kind {text!r}", hint=hint)
     return kind
 
 
-def _seconds(text: str) -> float:
+def _seconds(option: str, text: str) -> float:
     days = _DAYS.fullmatch(text)
     if days is not None:
         return float(int(days[1]) * _DAY_S[days[2]])
     try:
         found = duration_ns(text) / 1e9
     except ValueError as error:
-        raise bad("--older-than", str(error), "7d, 24h or 1h30m") from None
+        raise bad(option, str(error), "7d, 24h or 1h30m") from None
     if found < 0:
-        raise bad("--older-than", f"{text!r} is in the future", "7d, 24h or 1h30m")
+        raise bad(option, f"{text!r} is in the future", "7d, 24h or 1h30m")
     return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from builder.commands.caller import Caller, store_root
 from builder.commands.line import Line
-from builder.commands.lookup import Found, familiar, find_named, is_store, missing
+from builder.commands.lookup import AmbiguousError, Found, familiar, find_named, is_store, missing
 from builder.errors import ImageError, PybuildError
 from builder.report.text import printable
 from builder.stages.door import Door
@@ -27,10 +27,12 @@ def run(line: Line, caller: Caller) -> int:
         for text in words:
             try:
                 _remove(text, store, line.flag("force"), caller)
-            except ImageError as error:
+            except AmbiguousError as error:
                 failed = failed or error
+            except ImageError as error:
+                failed = failed or (None if line.flag("force") else error)
         removed(store, Freed((), 0, 0), door)
-    if failed is not None and not line.flag("force"):
+    if failed is not None:
         raise failed
     return 0
 

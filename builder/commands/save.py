@@ -9,8 +9,8 @@ from typing import BinaryIO
 from builder.commands.arguments import bad, read_platform
 from builder.commands.caller import Caller, store_root
 from builder.commands.line import Line
-from builder.commands.lookup import Found, find_named, load
-from builder.errors import ImageError, UsageError
+from builder.commands.lookup import Found, find_named, is_store, load, missing
+from builder.errors import UsageError
 from builder.oci.archive import NamedImage, write_archive_of
 from builder.oci.convert import as_oci
 from builder.oci.docker_save import write_docker_archive_of
@@ -28,8 +28,8 @@ def run(line: Line, caller: Caller) -> int:
     kind = read_media_types(line.text("format")) or MediaTypes.DOCKER
     platform = read_platform(line.text("platform"))
     root = store_root(line.text("root"), caller)
-    if not root.is_dir():
-        raise ImageError(f"there is no store at {root}", hint="--root names another")
+    if not is_store(root):
+        raise missing(line.texts("name")[0], [])
     with Store.open(root) as store:
         images = _images(line.texts("name"), platform, store)
         if kind is MediaTypes.OCI:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from builder.commands.options import CONNECTION, OPTIONS, Group, Option
+from builder.commands.options import CONNECTION, OPTIONS, ROOT, Group, Option
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +59,8 @@ def _shown(word: Word) -> str:
     return f"[{text}]" if word.optional else text
 
 
-ROOT = Option(("--root",), Group.OTHER, "the store (else $PYBUILD_ROOT, else the settings)", "DIR")
-FORMAT = Option(("--format",), Group.OTHER, "table for people (default), json for programs", "FORM")
-
-PLATFORM = Option(("--platform",), Group.OTHER, "which of several (default: this machine's)", "OS/ARCH")
+FORMAT = Option(("--format",), Group.OTHER, "table (default), or json for programs", "FORM")
+PLATFORM = Option(("--platform",), Group.OTHER, "OS/ARCH[/VARIANT] (default: this machine's)", "PLATFORM")
 QUIET = Option(("-q", "--quiet"), Group.OTHER, "no progress")
 NO_TRUNC = Option(("--no-trunc",), Group.OTHER, "cut nothing on a terminal")
 _IMAGE = (
@@ -77,8 +75,9 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "images",
         "list the images of the store",
-        "List the named images of the store, the latest first. NAME chooses: with its tag or with any, "
-        "or by a pattern such as 'team/*'. SHARED is what other images hold too, UNIQUE what removing it would free.",
+        "List the named images of the store, the latest first. NAME chooses: with its tag or with any, or by a pattern "
+        "such as 'team/*'. SHARED is what other images hold too, UNIQUE what no other does. An image with several "
+        "names is one image: all of its names show the same, and removing one of them frees nothing.",
         "images",
         (Word("NAME", optional=True),),
         (
@@ -115,7 +114,7 @@ COMMANDS: tuple[Command, ...] = (
             Option(("-l", "--long"), Group.OTHER, "mode, owner, size, time (UTC), and where links lead"),
             Option(("-R", "--recursive"), Group.OTHER, "all that is below, by whole paths"),
             Option(("-d", "--directory"), Group.OTHER, "a directory or a link itself"),
-            Option(("-a", "--all"), Group.OTHER, "names with a dot too, as it always is"),
+            Option(("-a", "--all"), Group.OTHER, "nothing: names with a dot are always listed"),
             Option(("--names",), Group.OTHER, "with -l: owners as the image names them"),
             Option(("--layers",), Group.OTHER, "which layer has it, and what made that"),
             FORMAT,
@@ -137,7 +136,7 @@ COMMANDS: tuple[Command, ...] = (
         "diff",
         "compare the files of two images",
         "Show which files were added (A), changed (C) and removed (D) from image A to image B, and by how many bytes. "
-        "Times of modification are left out unless asked for. " + _IMAGE,
+        "Times of modification are left out unless asked for. " + _IMAGE.replace("IMAGE is", "An image is"),
         "diff",
         (Word("A"), Word("B")),
         (
@@ -165,7 +164,7 @@ COMMANDS: tuple[Command, ...] = (
         "and what a running build uses. IMAGE is a name, a digest, or the beginning of one.",
         "rmi",
         (Word("IMAGE", several=True),),
-        (Option(("-f", "--force"), Group.OTHER, "all names of a digest; nothing missing is an error"), ROOT),
+        (Option(("-f", "--force"), Group.OTHER, "all names of a digest; what is missing is no error"), ROOT),
     ),
     Command(
         "prune",
@@ -194,8 +193,9 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "du",
         "show what takes room in the store",
-        "Show what takes room in the store, by kind, and how much of it `pybuild prune --all` would give back. A size "
-        "with > in front is at least that: some directories can only be entered in the namespace.",
+        "Show what takes room in the store, by kind as `pybuild prune --type` takes them, and how much of it `pybuild "
+        "prune --all` would give back. ENTRIES are files and directories of the store. A size with > in front is at "
+        "least that: some directories can only be entered in the namespace.",
         "du",
         (),
         (Option(("-v", "--verbose"), Group.OTHER, "thing by thing"), FORMAT, ROOT),

@@ -22,9 +22,10 @@ def size_of(image: Image) -> int:
     return image.config_descriptor.size + sum(layer.descriptor.size for layer in image.layers)
 
 
-def inspection_text(image: Image, name: str, width: int | None) -> str:
-    """The image for people; lines of layers are cut to `width` columns if there is one."""
-    facts = [(title, printable(value)) for title, value in _facts(image, name) if value]
+def inspection_text(image: Image, name: str, width: int | None, names: Sequence[str] = ()) -> str:
+    """The image for people; lines of layers are cut to `width` columns if there is one. `names` are all that it has."""
+    called = [("Name", name), *(("Also", other) for other in names if other != name)]
+    facts = [(title, printable(value)) for title, value in (*called, *_facts(image)) if value]
     seen: set[str] = set()
     rows = []
     for title, value in facts:
@@ -62,8 +63,7 @@ def inspection_fields(image: Image, name: str, config: object, names: Sequence[s
     }
 
 
-def _facts(image: Image, name: str) -> Iterator[tuple[str, str]]:
-    yield "Name", name
+def _facts(image: Image) -> Iterator[tuple[str, str]]:
     yield "Digest", str(image.manifest.digest)
     yield "Image id", str(image.config_descriptor.digest)
     yield "Platform", str(image.config.platform)

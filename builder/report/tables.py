@@ -13,7 +13,9 @@ from builder.values.digest import Digest
 
 @dataclass(frozen=True, slots=True)
 class ImageRow:
-    """A named image of the store. `name` and `tag` as people write them; sizes as in stages.sizes."""
+    """A named image of the store. `name` and `tag` as people write them, the tag empty where it was pulled by its
+    digest; sizes as in stages.sizes.
+    """
 
     name: str
     tag: str
@@ -63,7 +65,7 @@ _LEAST_NAME = 12
 def _cells(image: ImageRow, age: str) -> tuple[str, ...]:
     sizes = (image.shared_bytes + image.unique_bytes, image.shared_bytes, image.unique_bytes)
     shown = ("damaged", "", "") if image.damaged else tuple(map(human_size, sizes))
-    return (printable(image.name), printable(image.tag), image.digest.hex[:12], age, *shown)
+    return (printable(image.name), printable(image.tag) or "<none>", image.digest.hex[:12], age, *shown)
 
 
 def _columns_of(rows: Sequence[Sequence[str]]) -> int:
@@ -80,7 +82,7 @@ def images_json(images: Sequence[ImageRow]) -> str:
     document = [
         {
             "name": image.name,
-            "tag": image.tag,
+            "tag": image.tag or None,
             "digest": str(image.digest),
             "platforms": list(image.platforms),
             "created": image.created,

@@ -1,4 +1,7 @@
-"""What takes room in a store and what pruning gives back, as tables for people and JSON for programs. Pure."""
+"""What takes room in a store and what pruning gives back, as tables for people and JSON for programs. Pure.
+
+Kinds are called as `prune --type` takes them.
+"""
 
 from __future__ import annotations
 
@@ -12,17 +15,6 @@ from builder.store.prune import Gone
 from builder.store.sizes import Size
 from builder.store.usage import Usage, together
 
-TITLES = {
-    Kind.IMAGES: "images",
-    Kind.STEPS: "step cache",
-    Kind.BASES: "bases",
-    Kind.VARIANTS: "recompressed layers",
-    Kind.SNAPSHOTS: "snapshots",
-    Kind.CACHES: "cache mounts",
-    Kind.FINGERPRINTS: "file digests",
-    Kind.LEFTOVERS: "leftovers",
-    Kind.UNFINISHED: "unfinished work",
-}
 _FOLDERS = {"sha256": "blob ", "layers": "record of layer ", "indexes": "index of layer "}
 _COLUMNS = 48
 
@@ -34,10 +26,10 @@ def size_text(size: Size) -> str:
 
 def usage_table(usage: Usage) -> str:
     """A line for each kind, and the sum."""
-    rows = [("KIND", "COUNT", "SIZE", "RECLAIMABLE")]
+    rows = [("KIND", "ENTRIES", "SIZE", "RECLAIMABLE")]
     for use in usage.kinds:
         if use.count or use.kind in (Kind.IMAGES, Kind.STEPS):
-            rows.append((TITLES[use.kind], str(use.count), size_text(use.size), human_size(use.reclaimable_bytes)))
+            rows.append((use.kind.value, str(use.count), size_text(use.size), human_size(use.reclaimable_bytes)))
     count = sum(use.count for use in usage.kinds)
     rows.append(("total", str(count), size_text(usage.size), human_size(usage.reclaimable_bytes)))
     return columns(rows, right=frozenset((1, 2, 3)))
@@ -50,7 +42,7 @@ def entries_table(usage: Usage, now_s: float) -> str:
         label = f"{_FOLDERS.get(entry.key.split('/')[-2], '')}{printable(entry.label)}"
         shown = cut(label, _COLUMNS)
         age = human_age(now_s - entry.used_s)
-        rows.append((TITLES[entry.kind], shown, size_text(entry.size), age, "yes" if entry.reclaimable else "no"))
+        rows.append((entry.kind.value, shown, size_text(entry.size), age, "yes" if entry.reclaimable else "no"))
     return columns(rows, right=frozenset((2,)))
 
 
@@ -85,9 +77,9 @@ def usage_json(usage: Usage) -> str:
 
 def gone_table(gone: Sequence[Gone]) -> str:
     """What went, a line for each kind."""
-    rows = [("KIND", "COUNT", "SIZE")]
+    rows = [("KIND", "ENTRIES", "SIZE")]
     for kind in Kind:
         ours = [each for each in gone if each.kind is kind]
         if ours:
-            rows.append((TITLES[kind], str(len(ours)), size_text(together(each.size for each in ours))))
+            rows.append((kind.value, str(len(ours)), size_text(together(each.size for each in ours))))
     return columns(rows, right=frozenset((1, 2)))

@@ -22,7 +22,7 @@ def test_by_kind(tmp_path: Path) -> None:
     """A line for each kind there is, and the sum."""
     build_into(tmp_path / "store", tmp_path / "context", "app:1")
     lines = shown(tmp_path / "store").splitlines()
-    assert lines[0].split() == ["KIND", "COUNT", "SIZE", "RECLAIMABLE"]
+    assert lines[0].split() == ["KIND", "ENTRIES", "SIZE", "RECLAIMABLE"]
     assert lines[1].startswith("images") and lines[1].endswith(" 0 B") and lines[-1].startswith("total")
 
 

@@ -11,6 +11,8 @@ import pytest
 
 from builder.commands.app import run
 from builder.errors import UsageError
+from builder.store import Store
+from builder.values.reference import Reference
 from tests.commands.built import build_into
 from tests.commands.callers import caller, said
 from tests.commands.looks import json_of, lines_of, store_image
@@ -110,3 +112,28 @@ def test_formats_are_checked_first() -> None:
     for form in ("yaml", "{{.ID}}"):
         with pytest.raises(UsageError):
             run(["images", "--format", form], caller())
+
+
+def test_what_was_pulled_by_its_digest(tmp_path: Path) -> None:
+    """A name with a digest and no tag is shown by its repository; its tag is null for programs."""
+    store_image(tmp_path, "app:1")
+    with Store.open(tmp_path / "store") as store:
+        [image] = store.images.all()
+        store.images.tag(Reference.parse(f"localhost:5000/team/app@{image.manifest.digest}"), image.manifest)
+    assert {(each["name"], each["tag"]) for each in json_of(tmp_path, "images")} == {
+        ("app", "1"),
+        ("localhost:5000/team/app", None),
+    }
+    assert any(line.startswith("localhost:5000/team/app  <none>  ") for line in lines_of(tmp_path, "images"))
+    assert len(json_of(tmp_path, "images", "localhost:5000/team/app")) == 1
+
+
+def test_two_names_of_one_image(tmp_path: Path) -> None:
+    """Names of one image all show what that image shares with others: a second name makes nothing of it shared."""
+    store_image(tmp_path, "app:1", [[row("a", "a")]])
+    alone = json_of(tmp_path, "images")[0]
+    with Store.open(tmp_path / "store") as store:
+        [image] = store.images.all()
+        store.images.tag(Reference.parse("app:2"), image.manifest)
+    for shown in json_of(tmp_path, "images"):
+        assert (shown["sharedSize"], shown["uniqueSize"]) == (0, alone["uniqueSize"])

@@ -28,6 +28,14 @@ def test_config_and_layers(tmp_path: Path) -> None:
     assert [line.split()[-3:] for line in lines[-2:]] == [["COPY", "hello", "/hello"], ["COPY", "hello", "/again"]]
 
 
+def test_other_names(tmp_path: Path) -> None:
+    """What else the image is called in the store stands below its name."""
+    store_image(tmp_path, "app:1")
+    assert run(["tag", "app:1", "app:2", "team/app:3", "--root", str(tmp_path / "store")], caller()) == 0
+    lines = lines_of(tmp_path, "inspect", "app:2")
+    assert [line.split() for line in lines[:3]] == [["Name:", "app:2"], ["Also:", "app:1"], ["team/app:3"]]
+
+
 def test_json(tmp_path: Path) -> None:
     """Programs get the config document as the image has it."""
     digest = build_into(tmp_path / "store", tmp_path / "c", "app:1")

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from builder.commands import rmi
+from builder.commands.app import run
 from builder.commands.line import Line
+from builder.commands.lookup import find_named, load
 from builder.errors import ImageError
 from builder.store import Store
 from builder.store.check import check
@@ -105,3 +107,17 @@ def test_no_store(tmp_path: Path) -> None:
     with pytest.raises(ImageError):
         rmi.run(Line({"image": ("a",), "force": False, "root": str(tmp_path / "none")}), who)
     assert not (tmp_path / "none").exists()
+
+
+def test_one_config_of_two_images(tmp_path: Path) -> None:
+    """An image id that several manifests have removes nothing, --force or not, and the hint names the manifests."""
+    root = tmp_path / "store"
+    digest = build_into(root, tmp_path / "context", "app:1")
+    line = ["-q", "-o", "type=image,name=app:2,annotation.a=b", "--root", str(root), str(tmp_path / "context")]
+    assert run(line, caller(tmp_path)) == 0
+    with Store.open(root) as store:
+        config = load(store, find_named("app:1", store).manifest).config_descriptor.digest
+    for force in (False, True):
+        with pytest.raises(ImageError, match="may be any of 2 images") as caught:
+            remove(root, config.hex[:12], force=force)
+        assert digest in (caught.value.hint or "")

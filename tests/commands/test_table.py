@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import re
+from pathlib import Path
 
 import pytest
 
-from builder.commands.table import COMMANDS, GROUPS, NAMES, Command
+from builder.commands.table import BUILD, COMMANDS, GROUPS, NAMES, Command
+
+_PROJECT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("row", COMMANDS, ids=lambda row: row.name)
@@ -27,3 +31,14 @@ def test_keys_do_not_clash() -> None:
     for row in COMMANDS:
         keys = [*(word.key for word in row.words), *(option.key for option in row.options)]
         assert len(keys) == len(set(keys)), row.name
+
+
+@pytest.mark.parametrize("row", [BUILD, *COMMANDS], ids=lambda row: row.name)
+def test_every_command_is_documented(row: Command) -> None:
+    """docs/cli.md has each command with all spellings of its options, and the README's table has its name."""
+    manual = (_PROJECT / "docs" / "cli.md").read_text(encoding="utf-8")
+    assert f"**`pybuild {row.name}" in manual or f"## pybuild {row.name}\n" in manual
+    for name in (name for option in row.options for name in option.names):
+        assert re.search(rf"`{name}[`= ]", manual), name
+    table = (_PROJECT / "README.md").read_text(encoding="utf-8").partition("\n## Commands\n")[2].partition("\n## ")[0]
+    assert re.search(rf"[`\[ ]{row.name}[`\] ]", table)

@@ -23,7 +23,7 @@ def test_sizes_that_are_at_least() -> None:
 def test_the_table_of_kinds() -> None:
     """Kinds of which there is nothing are left out; the sum is at the end."""
     lines = usage_table(USAGE).splitlines()
-    assert [line.split()[0] for line in lines] == ["KIND", "cache", "total"]
+    assert [line.split()[0] for line in lines] == ["KIND", "caches", "total"]
     assert ">2.0 MB" in lines[1] and "2.0 MB" in lines[2]
 
 
@@ -47,6 +47,6 @@ def test_for_programs() -> None:
 
 
 def test_what_went() -> None:
-    """What went is counted by its kind."""
+    """What went is counted by its kind, which is called as --type takes it."""
     gone = [Gone(Kind.STEPS, "a", "a", Size(1000), Path("/t/a")), Gone(Kind.STEPS, "b", "b", Size(500), Path("/t/b"))]
-    assert gone_table(gone).splitlines()[1].split() == ["step", "cache", "2", "1.5", "kB"]
+    assert gone_table(gone).splitlines()[1].split() == ["steps", "2", "1.5", "kB"]
