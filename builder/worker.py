@@ -33,6 +33,7 @@ from builder.values.crossing import (
     Job,
     Mapped,
     Message,
+    NetworkJob,
     Refused,
     RemoveJob,
     Request,
@@ -180,7 +181,7 @@ def _rooms() -> Callable[[str], tuple[RootKind, Perform]]:
     """
     from pathlib import Path
 
-    from builder.kernel import rootfs, sandbox
+    from builder.kernel import rootfs, sandbox, usernet
     from builder.tree import commit, copyup, remove, unpack
 
     def opened(directory: str) -> tuple[RootKind, Perform]:
@@ -196,6 +197,8 @@ def _rooms() -> Callable[[str], tuple[RootKind, Perform]]:
                     return commit.perform(job)
                 case RemoveJob():
                     return remove.perform(job)
+                case NetworkJob():
+                    return usernet.perform(job)
 
         return root_kind, perform
 

@@ -6,11 +6,12 @@ A build whose steps are all in the cache, and one without RUN, never open it.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar
 
-from builder.values.crossing import Job, Result, RootKind, Rung
+from builder.values.crossing import Job, Networked, NetworkJob, Result, RootKind, Rung
 from builder.values.event import Emit, Note
 
 if TYPE_CHECKING:
@@ -26,6 +27,12 @@ _SLOWER = {
 }
 
 
+_ON_THE_HOST = (
+    "steps use this machine's own network ({}); for a network of theirs install pasta (Debian: passt); --network=host"
+    " says that it is meant so"
+)
+
+
 class Door:
     """Starts the worker on first use and passes jobs to it. Raises what the worker's faults carry."""
 
@@ -34,6 +41,7 @@ class Door:
         self._emit = emit
         self._worker: Worker | None = None
         self._lock = threading.Lock()
+        self._network: _Asked | None = None
 
     @property
     def is_open(self) -> bool:
@@ -56,6 +64,27 @@ class Door:
         if not isinstance(result, answer):
             raise TypeError(f"the worker answered {type(job).__name__} with {type(result).__name__}")
         return result
+
+    def prepare_network(self, job: NetworkJob) -> None:
+        """Have the network of the steps made while other things are done; once, whatever is asked for later."""
+        with self._lock:
+            if self._network is None:
+                self._network = _Asked(lambda: self._networked(job))
+                self._network.start()
+
+    def network(self, job: NetworkJob) -> Networked:
+        """The network of the steps, made by the first who asks. Raises MachineError, Interrupted."""
+        self.prepare_network(job)
+        assert self._network is not None
+        return self._network.answer()
+
+    def _networked(self, job: NetworkJob) -> Networked:
+        network = self.call(job, Networked)
+        if network.namespace is None:
+            self._emit(Note(_ON_THE_HOST.format(network.failures)))
+        elif network.failures:
+            self._emit(Note(f"the network of the steps is made by {network.helper} ({network.failures})"))
+        return network
 
     def _opened(self) -> Worker:
         with self._lock:
@@ -87,3 +116,28 @@ class Door:
             self._worker.close()
         else:
             self._worker.kill()
+
+
+class _Asked:
+    """Something asked for by a thread of its own, for who wants it later."""
+
+    def __init__(self, ask: Callable[[], Networked]) -> None:
+        self._ask = ask
+        self._result: Networked | BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="network", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def answer(self) -> Networked:
+        """Wait for it. Raises what it ended with."""
+        self._thread.join()
+        if not isinstance(self._result, Networked):
+            raise self._result or RuntimeError("the network was not asked for")
+        return self._result
+
+    def _run(self) -> None:
+        try:
+            self._result = self._ask()
+        except BaseException as error:
+            self._result = error

@@ -6,7 +6,9 @@ import os
 import threading
 from collections import deque
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from builder.errors import StepFailed, UsageError
 from builder.stages.commit import commit_upper
@@ -23,24 +25,30 @@ from builder.values.security import OWN_NETWORK
 from builder.values.stack import Stack
 from builder.values.step import RunStep
 
+if TYPE_CHECKING:
+    from builder.stages.network import StepNetwork
+
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 HOSTNAME = "buildkitsandbox"
 _TAIL_LINES = 12
 _TAIL_BYTES = 16 << 10
 _FULL_BYTES = 1 << 20
-_HOST_FILE_CHARS = 1 << 16
 _LAST_OUTPUT_S = 5.0  # the step is over; what is left of its output is in the pipe
 
 
 def run_step(step: RunStep, step_id: StepId, stack: Stack, built: Mapping[int, Stack], hands: Hands) -> Layer | None:
     """Run the command and commit what it changed. Raises StepFailed at the step's place."""
+    from builder.stages.network import connected, prepare  # a cached build gets by without
+
+    prepare(step, hands)
     tree = tree_of(stack, hands)
     account = account_of(step.user, stack, hands.layers, step.span)
     scratch = hands.store.snapshots.scratch()
     try:
-        with mounted(step, built, scratch, hands) as mounts:
+        with mounted(step, built, scratch, hands) as mounts, connected(step, hands) as network:
             upper = scratch / "fs"
             spec = _spec(step, tree, account, (upper, scratch / "work"), mounts, hands)
+            spec = _networked(spec, step, network, hands)
             output = _Output(step_id, hands)
             status = output.collect(spec, mounts.fds)
         if status:
@@ -100,7 +108,6 @@ def _spec(
     hands: Hands,
 ) -> StepSpec:
     request = hands.request
-    network = NetworkMode.NONE if step.network == "none" else NetworkMode.HOST
     scripts = _script_mounts(step, mounts, account)
     return StepSpec(
         argv=step.argv,
@@ -114,14 +121,10 @@ def _spec(
         root=tree,
         upper=str(places[0]),
         work=str(places[1]),
-        network=network,
         hostname=step.hostname or HOSTNAME,
-        hosts=_hosts(step.hostname or HOSTNAME, request.add_hosts, network),
-        resolv_conf=_of_the_host("/etc/resolv.conf"),
         mounts=(*mounts.mounts, *scripts),
         rlimits=tuple((limit.name, limit.soft, limit.hard) for limit in request.ulimits),
         memory_bytes=request.memory_bytes,
-        capabilities=_capabilities(step, network, hands),
         no_new_privileges=request.privileges.no_new_privileges,
         security=step.security,
     )
@@ -140,6 +143,17 @@ def _capabilities(step: RunStep, network: NetworkMode, hands: Hands) -> tuple[st
     return names
 
 
+def _networked(spec: StepSpec, step: RunStep, network: StepNetwork, hands: Hands) -> StepSpec:
+    return replace(
+        spec,
+        capabilities=_capabilities(step, network.mode, hands),
+        network=network.mode,
+        namespace=network.namespace,
+        hosts=_hosts(spec.hostname, hands.request.add_hosts, network),
+        resolv_conf=network.resolv_conf,
+    )
+
+
 def _script_mounts(step: RunStep, mounts: Mounted, account: Account) -> tuple[StepMount, ...]:
     return tuple(
         FileMount(mounts.add_file(script.content), f"/dev/pipes/{script.name}", 0o555, account.uid, account.gid)
@@ -155,22 +169,12 @@ def _environment(step: RunStep, account: Account, mounts: Mounted) -> tuple[tupl
     return (*env, *step.env, *mounts.env)
 
 
-def _hosts(hostname: str, extra: tuple[tuple[str, str], ...], network: NetworkMode) -> str:
-    """The step's own names, then --add-host, then what the host knows: on its network its names hold as well."""
+def _hosts(hostname: str, extra: tuple[tuple[str, str], ...], network: StepNetwork) -> str:
+    """The step's own names, then --add-host, then what its network knows: on the host's its names hold as well."""
     lines = ["127.0.0.1\tlocalhost " + hostname, "::1\tlocalhost ip6-localhost ip6-loopback"]
     lines += [f"{address}\t{name}" for name, address in extra]
-    if network is NetworkMode.HOST:
-        lines += [line for line in _of_the_host("/etc/hosts").splitlines() if line.strip() and line[0] != "#"]
+    lines += network.hosts
     return "\n".join(dict.fromkeys(lines)) + "\n"
-
-
-def _of_the_host(path: str) -> str:
-    """A file of the host that says how its network is reached; empty where it cannot be read."""
-    try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read(_HOST_FILE_CHARS)
-    except OSError:
-        return ""
 
 
 def _failure(step: RunStep, status: int, output: _Output, hands: Hands) -> StepFailed:

@@ -36,11 +36,12 @@ class Rung(StrEnum):
 
 
 class NetworkMode(StrEnum):
-    """The network of a step. DEFAULT is resolved to one of the others before a step is made."""
+    """The network of a step. DEFAULT is the build's namespace (`auto`); where there can be none it becomes HOST."""
 
     DEFAULT = "default"
     HOST = "host"
     NONE = "none"
+    PROXY = "proxy"  # a namespace like NONE's, out of which only our own proxy leads
 
 
 class RootKind(StrEnum):
@@ -120,6 +121,14 @@ StepMount = TreeMount | CacheMount | TmpfsMount | FileMount | SocketMount
 
 
 @dataclass(frozen=True, slots=True)
+class NetworkPlace:
+    """A network namespace: where it is opened, and the inode that it must have."""
+
+    path: str
+    inode: int
+
+
+@dataclass(frozen=True, slots=True)
 class StepSpec:
     """All that a RUN step needs to know. Names of users are already numbers; nothing is looked up inside."""
 
@@ -133,6 +142,8 @@ class StepSpec:
     upper: str  # receives the changes, in overlay's form (whiteouts, user.overlay.opaque)
     work: str  # overlay's work directory, and room for whatever else is mounted; on the file system of `upper`
     network: NetworkMode = NetworkMode.HOST
+    namespace: NetworkPlace | None = None  # of DEFAULT
+    proxy_fd: int = -1  # of PROXY: the descriptor (a socket) that takes the proxy's listener
     hostname: str = "buildkitsandbox"
     hosts: str = ""  # what /etc/hosts shows
     resolv_conf: str = ""  # what /etc/resolv.conf shows
@@ -192,7 +203,18 @@ class RemoveJob:
     paths: tuple[str, ...]
 
 
-Job = UnpackJob | RunJob | CommitJob | RemoveJob
+@dataclass(frozen=True, slots=True)
+class NetworkJob:
+    """Make a network namespace for the steps and connect it with the outside by a program found in `places`.
+
+    `forwarded` are ports of this machine's loopback that lead there from the step's: those of the caller's proxies.
+    """
+
+    forwarded: tuple[int, ...] = ()
+    places: str = "/usr/bin:/bin:/usr/local/bin:/usr/sbin:/sbin:/usr/local/sbin:/run/wrappers/bin"
+
+
+Job = UnpackJob | RunJob | CommitJob | RemoveJob | NetworkJob
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,7 +291,16 @@ class Removed:
     paths: int
 
 
-Result = Unpacked | Ran | Committed | Removed
+@dataclass(frozen=True, slots=True)
+class Networked:
+    """The program that connects `namespace`. Both are empty where none could; `failures` says what went wrong."""
+
+    helper: str
+    namespace: NetworkPlace | None = None
+    failures: str = ""
+
+
+Result = Unpacked | Ran | Committed | Removed | Networked
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,7 +56,7 @@ def test_mounts_are_safe_by_default() -> None:
 def test_words_are_what_is_written() -> None:
     """Rungs, networks and ways of making a root are their words in JSON and on the command line."""
     assert [str(rung) for rung in Rung] == ["range", "single", "root"]
-    assert [str(mode) for mode in NetworkMode] == ["default", "host", "none"]
+    assert [str(mode) for mode in NetworkMode] == ["default", "host", "none", "proxy"]
     assert [str(kind) for kind in RootKind] == ["overlay", "fuse-overlayfs", "copy"]
 
 
