@@ -101,7 +101,7 @@ def _layer(case: LayerCase, room: Room, tool: Tool) -> str:
     kind = test_layers.MEDIA_LAYER
     image.finish([image.image("linux/amd64", {"Env": ["PATH=/bin"]}, [(test_layers.base_layer(), kind), (tar, kind)])])
     (room.path / "context" / "Buildfile").write_text(
-        test_layers.BUILDFILE.replace("oci:../image", "oci:../image:latest")
+        test_layers.BUILDFILE.replace("oci:../image", f"oci:{room.path}/image:latest")
     )
     (room.path / "context" / "canary-of-context").write_text("new")
     verdict = tool.build(room)
