@@ -62,10 +62,16 @@ def _build(request: BuildRequest, store: Store, emit: Emit) -> BuildResult:
     contexts = Contexts(request, store, images)
     with closing(contexts), Door(store.root, emit) as door:
         hands = Hands(request, store, images, layers, contexts, door, emit, plan.source_date_epoch)
+        if request.secrets:
+            from builder.stages.leaks import tell_of_plain_ones
+
+            tell_of_plain_ones(hands)
         try:
             outcomes = _perform_all(plan, hands)
         except (PybuildError, OSError) as error:
             make_room(error, store, door)
+            if request.secrets:
+                tidy(store, door)  # what a step has written of a secret does not wait for the next build
             raise
         plans = {target.index: target for target in plan.targets}
         built = assemble(plan.targets[-1], outcomes, plans, hands)

@@ -26,18 +26,21 @@ _SSH_FORM = "--ssh default, or --ssh ID=SOCKET"
 def read_secret(text: str, environment: Mapping[str, str]) -> Secret:
     """One `--secret`, with its bytes. Without src and env it is the variable, else the file, of the id's name."""
     fields = read_fields("--secret", text, _SECRET_FORM)
-    known = {"id": "", "type": "", "src": "", "env": ""}
+    known = {"id": "", "type": "", "src": "", "env": "", "search": "true"}
     for key, value in fields.items():
         key = {"source": "src"}.get(key, key)
         if key not in known:
             raise UsageError(
-                f"--secret: {key!r} is not supported", hint=f"there are id, src, env and type: {_SECRET_FORM}"
+                f"--secret: {key!r} is not supported", hint=f"there are id, src, env, type and search: {_SECRET_FORM}"
             )
         known[key] = value
     if known["type"] not in ("", "file", "env"):
         raise UsageError(f"--secret: type={known['type']} is not supported", hint="there are type=file and type=env")
+    if known["search"] not in ("true", "false"):
+        raise bad("--secret", f"search={known['search']} is not supported", "search=true or search=false")
     if not known["id"]:
         raise bad("--secret", "the id is missing", _SECRET_FORM)
+    is_sought = known["search"] == "true"
     variable, path = known["env"], known["src"]
     if known["type"] == "env" and not variable:
         variable, path = path, ""
@@ -45,8 +48,8 @@ def read_secret(text: str, environment: Mapping[str, str]) -> Secret:
         by_name = known["type"] != "file" and known["id"] in environment
         variable, path = (known["id"], "") if by_name or known["type"] == "env" else ("", known["id"])
     if variable:
-        return Secret(known["id"], _variable(known["id"], variable, environment))
-    return Secret(known["id"], _secret_file(known["id"], path))
+        return Secret(known["id"], _variable(known["id"], variable, environment), is_sought)
+    return Secret(known["id"], _secret_file(known["id"], path), is_sought)
 
 
 def read_ssh(text: str, environment: Mapping[str, str]) -> SshAgent:

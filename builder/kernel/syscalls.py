@@ -102,6 +102,7 @@ _libc.setns.argtypes = (c_int, c_int)
 _libc.sethostname.argtypes = (c_char_p, c_ulong)
 _libc.prctl.argtypes = (c_int, c_ulong, c_ulong, c_ulong, c_ulong)
 _libc.syncfs.argtypes = (c_int,)
+_libc.memmem.restype, _libc.memmem.argtypes = c_void_p, (c_void_p, c_ulong, c_char_p, c_ulong)
 
 _clone = _libc_locked["syscall"]
 _clone.argtypes = (c_long, c_ulong, c_void_p, c_void_p, c_void_p, c_ulong)
@@ -123,6 +124,13 @@ def _bytes(text: _Text) -> bytes:
     if b"\0" in data:
         raise ValueError("embedded null byte")
     return data
+
+
+def find(data: memoryview, word: bytes) -> int:
+    """Where `word` is first in writable memory, or -1, by memmem(3)."""
+    start = ctypes.addressof(ctypes.c_char.from_buffer(data)) if data else 0
+    at: int | None = _libc.memmem(start, len(data), word, len(word)) if data else None
+    return -1 if at is None else at - start
 
 
 def _optional(text: _Text | None) -> bytes | None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from builder.stages.hands import Hands
 from builder.stages.recompress import remember_made
-from builder.tree.pack import Item, pack_layer
+from builder.tree.pack import Item, pack_watched
 from builder.tree.view import View
 from builder.values.compression import Compression
 from builder.values.crossing import CommitJob, Committed, Tree
@@ -17,6 +18,10 @@ from builder.values.image import MEDIA_LAYER, MEDIA_LAYER_GZIP, MEDIA_LAYER_ZSTD
 from builder.values.key import CacheKey
 from builder.values.record import StepRecord
 from builder.values.stack import Stack
+
+if TYPE_CHECKING:
+    from builder.stages.leaks import Sought
+    from builder.tree.leaks import Search
 
 MEDIA_TYPES = {
     Compression.GZIP: MEDIA_LAYER_GZIP,
@@ -29,6 +34,7 @@ def commit_upper(upper: Path, tree: Tree, stack: Stack, hands: Hands) -> Layer |
     """Pack what `upper` changes over the stack; it becomes the snapshot of the new stack. None: nothing changed."""
     blob, index = hands.store.blobs.temporary(), hands.store.blobs.temporary()
     compression = hands.request.compression
+    sought = _sought(hands)
     job = CommitJob(
         upper=str(upper),
         lowers=tree.lowers,
@@ -37,10 +43,12 @@ def commit_upper(upper: Path, tree: Tree, stack: Stack, hands: Hands) -> Layer |
         compression=compression.value,
         level=_level(hands),
         max_mtime_ns=_latest_mtime_ns(hands),
+        wanted=tuple(one.data.hex() for one in sought),
     )
     made = hands.door.call(job, Committed)
     if made.entries == 0:
         return None
+    _refuse_leaks(made.found, sought, (blob, index))
     diff_id = DiffId.parse(made.diff_id)
     layer = _keep(hands, diff_id, (Digest.parse(made.digest), made.size), (blob, index))
     hands.store.snapshots.within(hands.door.ids).publish(upper, stack.pushed(layer).chain, diff_id)
@@ -50,12 +58,40 @@ def commit_upper(upper: Path, tree: Tree, stack: Stack, hands: Hands) -> Layer |
 def commit_items(items: Iterable[Item], hands: Hands) -> Layer | None:
     """Pack entries that need no namespace (COPY, ADD, WORKDIR) as a layer. None where there are none."""
     blob, index = hands.store.blobs.temporary(), hands.store.blobs.temporary()
-    packed = pack_layer(_clamped(items, hands), blob, index, hands.request.compression.value, _level(hands))
+    sought = _sought(hands)
+    search = _search_for(sought)
+    watch = None if search is None else search.feed
+    compression = hands.request.compression.value
+    packed = pack_watched(_clamped(items, hands), (blob, index), compression, _level(hands), watch)
+    _refuse_leaks(() if search is None else search.hits, sought, (blob, index))
     if packed.entries == 0:
         blob.unlink(missing_ok=True)
         index.unlink(missing_ok=True)
         return None
     return _keep(hands, packed.diff_id, (packed.digest, packed.size), (blob, index))
+
+
+def _sought(hands: Hands) -> tuple[Sought, ...]:
+    if not hands.request.secrets:  # and then none of what follows is imported
+        return ()
+    from builder.stages.leaks import sought_of
+
+    return sought_of(hands.request)
+
+
+def _search_for(sought: tuple[Sought, ...]) -> Search | None:
+    if not sought:
+        return None
+    from builder.tree.leaks import Search
+
+    return Search([one.data for one in sought])
+
+
+def _refuse_leaks(hits: Sequence[tuple[int, int]], sought: tuple[Sought, ...], files: tuple[Path, Path]) -> None:
+    if hits:
+        from builder.stages.leaks import refuse_new
+
+        refuse_new(hits, sought, files)
 
 
 def with_parents(items: Sequence[Item], view: View) -> list[Item]:
@@ -82,7 +118,8 @@ def _path_of(item: Item) -> bytes:
 
 def remember(key: CacheKey, layer: Layer | None, hands: Hands) -> StepRecord:
     """Keep the outcome of a step. Its layer is whole in the store before its record is."""
-    record = StepRecord(layer.diff_id if layer is not None else None, now_s(hands))
+    searched = tuple(sorted({one.secret for one in _sought(hands)}))
+    record = StepRecord(layer.diff_id if layer is not None else None, now_s(hands), searched)
     hands.store.records.put(key, record)
     return record
 

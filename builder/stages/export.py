@@ -60,6 +60,10 @@ def assemble(
         diff_ids=tuple(layer.diff_id for layer in layers),
         os_version=target.base_config.os_version,
     )
+    if request.secrets:
+        from builder.stages.leaks import refuse_in_config
+
+        refuse_in_config(config, hands)
     config_descriptor = _put(write_config(config), MEDIA_CONFIG, hands)
     manifest = write_manifest(config_descriptor, [layer.descriptor for layer in layers])
     descriptor = replace(_put(manifest, MEDIA_MANIFEST, hands), platform=target.platform)

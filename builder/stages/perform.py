@@ -91,6 +91,10 @@ def _step(step: Step, step_id: StepId, stack: Stack, built: Mapping[int, Stack],
     work = _work(step, step_id, stack, built, hands)
     record = None if hands.request.no_cache else _found(work.key, hands)
     if record is not None:
+        if hands.request.secrets:
+            from builder.stages.leaks import look_through
+
+            record = look_through(work.key, record, hands)
         hands.emit(StepCached(step_id, step.title))
         return record
     hands.emit(StepStarted(step_id, step.title, step.span))

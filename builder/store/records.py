@@ -43,10 +43,16 @@ class Records:
             "diff_id": diff_id,
             "created_s": record.created_s,
         }
+        if record.searched:
+            document["searched"] = list(record.searched)
         temporary = self._session.temporary()
         with files.plain_errors("cannot keep a step record"):
             files.write_file(temporary, files.encode(document))
             self._session.publish(temporary, self._path(key))
+
+    def discard(self, key: CacheKey) -> None:
+        """Forget a step's outcome. Raises StoreError."""
+        self._session.to_trash(self._path(key))
 
     def _path(self, key: CacheKey) -> Path:
         return self._directory / f"{key.hex}.json"
@@ -61,4 +67,7 @@ def record_of(document: dict[str, files.JsonValue]) -> StepRecord:
         return StepRecord(None, created_s)
     if not isinstance(diff_id, str):
         raise ValueError("diff_id must be text")
-    return StepRecord(DiffId.parse(diff_id), created_s)
+    searched = document.get("searched", [])
+    if not isinstance(searched, list):
+        raise ValueError("searched must be a list")
+    return StepRecord(DiffId.parse(diff_id), created_s, tuple(str(one) for one in searched))

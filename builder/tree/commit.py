@@ -10,7 +10,8 @@ from pathlib import Path
 
 from builder.errors import StoreError
 from builder.tree.diff import changes
-from builder.tree.pack import Item, pack_layer
+from builder.tree.leaks import Search
+from builder.tree.pack import Item, pack_watched
 from builder.values.crossing import CommitJob, Committed
 
 NOTHING = Committed("", "", 0, 0)
@@ -29,13 +30,20 @@ def perform(job: CommitJob) -> Committed:
         first = next(items, None)
         if first is None:
             return NOTHING
-        packed = pack_layer(chain((first,), items), Path(job.blob), Path(job.index), job.compression, job.level)
+        search = Search([bytes.fromhex(word) for word in job.wanted]) if job.wanted else None
+        watch = None if search is None else search.feed
+        files = (Path(job.blob), Path(job.index))
+        packed = pack_watched(chain((first,), items), files, job.compression, job.level, watch)
     except OSError as error:
         raise StoreError(
             f"cannot commit the step's changes: {error.strerror or error} ({os.fsdecode(error.filename or job.blob)})",
             hint="free some space there" if error.errno == ENOSPC else None,
         ) from error
-    return Committed(str(packed.diff_id), str(packed.digest), packed.size, packed.entries)
+    return Committed(str(packed.diff_id), str(packed.digest), packed.size, packed.entries, _hits(search))
+
+
+def _hits(search: Search | None) -> tuple[tuple[int, int], ...]:
+    return () if search is None else tuple((hit.number, hit.offset) for hit in search.hits)
 
 
 def _clamped(items: Iterator[Item], max_mtime_ns: int) -> Iterator[Item]:

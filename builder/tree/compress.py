@@ -309,11 +309,19 @@ def _new_encoder(compression: str, level: int) -> _Encoder:
 class Compressor:
     """Takes a layer's tar, hashes it, compresses it, hashes the result and hands it to `write`, in one pass.
 
-    `write` is given bytes-like pieces and must take each whole. The output depends only on the bytes of the input, not
-    on how they were cut into calls. Raises UsageError for an unknown compression, and whatever `write` raises.
+    `write` is given bytes-like pieces and must take each whole; `watch` sees each block of the tar before it is
+    compressed. The output depends only on the bytes of the input, not on how they were cut into calls. Raises
+    UsageError for an unknown compression, and whatever `write` and `watch` raise.
     """
 
-    def __init__(self, compression: str, level: int, write: Callable[[bytes | memoryview], object]) -> None:
+    def __init__(
+        self,
+        compression: str,
+        level: int,
+        write: Callable[[bytes | memoryview], object],
+        watch: Callable[[memoryview], object] | None = None,
+    ) -> None:
+        self._watch = watch
         self._encoder = _new_encoder(compression, level)
         self._write = write
         self._block = memoryview(bytearray(BLOCK_BYTES))
@@ -374,6 +382,8 @@ class Compressor:
 
     def _pass_on(self) -> None:
         block = self._block[: self._filled]
+        if self._watch is not None:
+            self._watch(block)
         self._raw_hash.update(block)
         self._put(self._encoder.compress(block))
         self._passed += self._filled

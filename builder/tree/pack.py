@@ -19,6 +19,8 @@ from builder.tree.tarwrite import END_OF_ARCHIVE, header, padding, tar_name
 from builder.values.digest import DiffId, Digest
 from builder.values.entry import Entry, Kind
 
+Watch = Callable[[memoryview], object]
+"""What sees the blocks of a tar, one after the other; it must not change them."""
 EMPTY_SHA256: Final = hashlib.sha256().hexdigest()
 
 
@@ -49,13 +51,22 @@ def pack_layer(items: Iterable[Item], blob: Path, index: Path, compression: str,
     shorter than its entry says or has another digest, ValueError for a name given twice, ImageError for what a tar
     cannot hold. On any error neither file stays.
     """
+    return pack_watched(items, (blob, index), compression, level, None)
+
+
+def pack_watched(
+    items: Iterable[Item], files: tuple[Path, Path], compression: str, level: int, watch: Watch | None
+) -> Packed:
+    """The same, into a blob and an index; `watch` sees the layer's tar as it goes by."""
+    blob, index = files
     made: list[Path] = []
     try:
         with open(blob, "xb", buffering=0) as file:
             made.append(blob)
             with IndexWriter(index) as rows:
                 made.append(index)
-                return _packed(items, Compressor(compression, level, _whole_writer(file.fileno())), rows, file.fileno())
+                tar = Compressor(compression, level, _whole_writer(file.fileno()), watch)
+                return _packed(items, tar, rows, file.fileno())
     except BaseException:
         for path in made:
             path.unlink(missing_ok=True)

@@ -23,7 +23,7 @@ from enum import StrEnum
 
 from builder.values.security import DEFAULT_CAPABILITIES, Security
 
-PROTOCOL = 1
+PROTOCOL = 2
 """Raised whenever a message changes; both sides compare."""
 
 
@@ -184,7 +184,8 @@ class RunJob:
 class CommitJob:
     """Pack what `upper` changes over `lowers` as a layer into the new file `blob`, with its index in `index`.
 
-    `max_mtime_ns` (when not -1) is the latest modification time that is written; later ones are clamped to it.
+    `max_mtime_ns` (when not -1) is the latest modification time that is written; later ones are clamped to it. What
+    is `wanted` (bytes as hex) is looked for in the layer's tar.
     """
 
     upper: str
@@ -194,6 +195,7 @@ class CommitJob:
     compression: str  # gzip, zstd or none
     level: int = -1
     max_mtime_ns: int = -1
+    wanted: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,12 +280,16 @@ class Ran:
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """A packed layer; with `entries` 0 nothing had changed and no blob is to be kept."""
+    """A packed layer; with `entries` 0 nothing had changed and no blob is to be kept.
+
+    `found` are the numbers of what was wanted and is in the tar, each with its first place there (bytes).
+    """
 
     diff_id: str
     digest: str
     size: int
     entries: int
+    found: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,10 +18,14 @@ class LayerRecord:
 
 @dataclass(frozen=True, slots=True)
 class StepRecord:
-    """The outcome of a step: the layer that it made, or None where it changed nothing; when (Unix time)."""
+    """The outcome of a step: the layer that it made, or None where it changed nothing; when (Unix time).
+
+    `searched` are the ids of the secrets that the layer has been looked through for.
+    """
 
     diff_id: DiffId | None
     created_s: int = 0
+    searched: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

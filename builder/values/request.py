@@ -21,10 +21,11 @@ if TYPE_CHECKING:  # a build without outputs need not know what outputs are
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """A secret by its id: its bytes (never shown by repr)."""
+    """A secret by its id: its bytes (never shown by repr), and whether what a build makes is searched for them."""
 
     id: str
     value: bytes
+    is_sought: bool = True
 
     def __repr__(self) -> str:
         return f"Secret(id={self.id!r})"
