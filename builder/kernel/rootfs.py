@@ -24,12 +24,14 @@ from builder.errors import MachineError, PybuildError
 from builder.kernel import fuse, syscalls
 from builder.kernel.beneath import Made, make_point, unmake
 from builder.kernel.constants import (
+    AT_EMPTY_PATH,
+    AT_FDCWD,
     CLONE_NEWNS,
     MNT_DETACH,
     MOUNT_ATTR_NODEV,
     MOUNT_ATTR_NOSUID,
-    MS_BIND,
     MS_NODEV,
+    OPEN_TREE_CLONE,
 )
 from builder.kernel.mounts import attach, make_private, new_filesystem, owned, refusal
 from builder.kernel.points import Target, build_layer, missing_points
@@ -261,7 +263,9 @@ def _assemble_copy(layers: Layers, target: str, copying: Copying | None) -> Asse
         raise MachineError("this machine refuses overlays, and copying was not made available")
     merged = layers.work + "/merged"
     copying.merge(layers.lowers, merged)
-    syscalls.mount(merged, target, None, MS_BIND)
+    with owned(syscalls.open_tree(AT_FDCWD, merged, OPEN_TREE_CLONE)) as mount:
+        syscalls.mount_setattr(mount, "", AT_EMPTY_PATH, MOUNT_ATTR_NODEV)
+        _attach_at(mount, target)
 
     def finish(made: Sequence[Made]) -> None:
         syscalls.umount2(target, MNT_DETACH)

@@ -214,12 +214,12 @@ def bench(rung: Rung | None = None, kind: RootKind = RootKind.OVERLAY) -> Iterat
         inside(rung, lambda: subprocess.run(["rm", "-rf", str(base)], check=False).returncode)
 
 
-def compiled(place: Path, name: str) -> Path:
-    """The static program of tests/kernel/NAME.c, compiled once for a place; skips without a compiler."""
+def compiled(place: Path, name: str, *parts: str) -> Path:
+    """The static program of tests/kernel/NAME.c and PARTS, compiled once for a place; skips without a compiler."""
     program = place / name
     if not program.exists():
         if not shutil.which("gcc"):
             pytest.skip("needs gcc")
-        source = Path(__file__).with_name(f"{name}.c")
-        subprocess.run(["gcc", "-static", "-O1", "-Wall", "-Werror", "-o", str(program), str(source)], check=True)
+        sources = [str(Path(__file__).with_name(f"{part}.c")) for part in (name, *parts)]
+        subprocess.run(["gcc", "-static", "-O1", "-Wall", "-Werror", "-o", str(program), *sources], check=True)
     return program
