@@ -11,7 +11,7 @@ from builder.errors import UsageError
 from builder.oci.keyring import OneLogin
 from builder.report.phrases import note
 from builder.values.access import Credential
-from builder.values.reference import DEFAULT_REGISTRY, Reference
+from builder.values.reference import DEFAULT_REGISTRY, Reference, canonical_host
 
 _PASSWORD_LIMIT_BYTES = 64 << 10
 
@@ -23,6 +23,8 @@ def run(line: Line, caller: Caller) -> int:
     key = key_of(line.text("host"))
     registry, _, repository = key.partition("/")
     login = Credential(*_typed(line, caller))
+    if ":" in login.username:  # HTTP's Basic ends the name there (RFC 7617, 2): it would be somebody else's
+        raise UsageError("a user name has no colon", hint="-u USER, and the password by --password-stdin")
     options = Connection(None, None, line.text("cert_dir"), line.texts("insecure_registry"))
     access = replace(access_of(options, caller), keyring=OneLogin(login, (registry,)))
     if not check_login(registry, repository, access):
@@ -40,7 +42,8 @@ def key_of(text: str | None) -> str:
     if text is None:
         return DEFAULT_REGISTRY
     plain = text.removeprefix("https://").removeprefix("http://").rstrip("/")
-    host, slash, path = plain.partition("/")
+    server, slash, path = plain.partition("/")
+    host = canonical_host(server)
     if path in ("v1", "v2"):
         slash = path = ""
     if host in ("index.docker.io", "registry-1.docker.io"):

@@ -19,6 +19,7 @@ from pathlib import Path
 from builder.errors import ImageError, UsageError
 from builder.oci.document import MAX_DOCUMENT_BYTES, Document, parse_document
 from builder.values.access import Credential
+from builder.values.reference import canonical_host
 
 _HUB = "docker.io"
 HUB_KEY = "https://index.docker.io/v1/"
@@ -110,10 +111,11 @@ def server_of(key: str) -> str:
     for scheme in ("https://", "http://"):
         if key.startswith(scheme):
             name = key.removeprefix(scheme).partition("/")[0]
-    host, slash, path = name.partition("/")
+    server, slash, path = name.partition("/")
+    host = canonical_host(server)
     if host in _HUB_NAMES:
         return _HUB if path.strip("/") in ("", "v1", "v2") else f"{_HUB}/{path}"
-    return name if slash and path.strip("/") not in ("", "v1", "v2") else host
+    return f"{host}/{path}" if slash and path.strip("/") not in ("", "v1", "v2") else host
 
 
 def entry_of(login: Credential) -> dict[str, str]:

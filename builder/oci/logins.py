@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from builder.errors import ImageError, StoreError
+from builder.errors import ImageError, StoreError, UsageError
 from builder.oci.authfile import HUB_KEY, AuthFile, encoded, entry_of
 from builder.oci.helper import Helper
 from builder.oci.hosts import origin, registry_url
@@ -110,6 +110,8 @@ def _changing(path: Path) -> Iterator[AuthFile]:
     The lock is on the directory, so that no file is left behind; docker and podman take none.
     """
     path = Path(os.path.realpath(path))  # a link stays one
+    if path.exists() and not path.is_file():  # /dev/null must stay what it is
+        raise UsageError(f"the file of logins {path} is not a regular file", hint="choose another with --authfile")
     with _plain(path):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         fd = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

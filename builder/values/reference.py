@@ -84,7 +84,16 @@ def _split_tag(text: str) -> tuple[str, str | None]:
 def _split_registry(name: str) -> tuple[str, str]:
     first, slash, rest = name.partition("/")
     if slash and ("." in first or ":" in first or first == "localhost" or first != first.lower()):
-        if first in ("docker.io", "index.docker.io"):
+        host = canonical_host(first)
+        if host in ("docker.io", "index.docker.io"):
             return DEFAULT_REGISTRY, rest if "/" in rest else f"library/{rest}"
-        return first, rest
+        return host, rest
     return DEFAULT_REGISTRY, name if slash else f"library/{name}"
+
+
+def canonical_host(host: str) -> str:
+    """A host in small letters, as which it is the same: what is said of one spelling (a login, a block) is said of all.
+
+    A bare word stays: `Host/app` is only known to name a registry by its capital.
+    """
+    return host.lower() if "." in host or ":" in host else host

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from builder.errors import ImageError
-from builder.values.reference import DEFAULT_REGISTRY, Reference
+from builder.values.reference import DEFAULT_REGISTRY, Reference, canonical_host
 
 _HOST = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9a-fA-F:.]+\])(?::[0-9]{1,5})?\Z")
 
@@ -120,9 +120,12 @@ class RegistryRules:
         return (*mirrors, Endpoint(itself, rule.insecure))
 
     def blocked(self, reference: Reference) -> str | None:
-        """Who forbids to pull this image (a file), or None."""
-        rule = self.rule_for(reference)
-        return rule.origin or "a rule" if rule is not None and rule.blocked else None
+        """Who forbids to pull this image (a file), or None. The usual port in a name does not lead around a rule."""
+        for name in (reference, replace(reference, registry=reference.registry.removesuffix(":443"))):
+            rule = self.rule_for(name)
+            if rule is not None and rule.blocked:
+                return rule.origin or "a rule"
+        return None
 
     def rule_for(self, reference: Reference) -> RegistryRule | None:
         """The rule with the longest prefix of those that match."""
@@ -164,6 +167,8 @@ def match_length(name: str, prefix: str) -> int | None:
     not be relied on).
     """
     host = name.partition("/")[0]
+    server, slash, path = prefix.partition("/")
+    prefix = canonical_host(server) + slash + path
     if prefix.startswith("*."):
         return len(host) if host.partition(":")[0].endswith(prefix[1:]) else None
     if not name.startswith(prefix):

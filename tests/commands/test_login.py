@@ -178,3 +178,10 @@ def _tiny_layout(directory: Path) -> None:
     manifest = put({"schemaVersion": 2, "mediaType": kind, "config": config, "layers": []}, kind)
     (directory / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
     (directory / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [manifest]}))
+
+
+def test_a_user_name_with_a_colon_is_refused(tmp_path: Path) -> None:
+    """HTTP would take what stands behind it for the password's beginning."""
+    who = caller(tmp_path, {}, b"secret\n")
+    assert run_line(["login", "-u", "me:you", "--password-stdin", "127.0.0.1:1"], who) == 2
+    assert "a user name has no colon" in remarked(who)

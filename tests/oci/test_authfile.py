@@ -81,6 +81,7 @@ def test_the_narrowest_entry_counts(tmp_path: Path) -> None:
         ("http://reg:5000/v2/", "reg:5000"),
         ("reg:5000/v1/", "reg:5000"),
         ("reg:5000/a/b", "reg:5000/a/b"),
+        ("Reg.Example/a", "reg.example/a"),
         ("", ""),
     ],
 )

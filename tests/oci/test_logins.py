@@ -6,6 +6,7 @@ import json
 import os
 import stat
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -178,3 +179,12 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="cannot be written") as caught:
         store_login(tmp_path / "file" / "auth.json", "reg", LOGIN, NOTHING)
     assert "--authfile" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: os.symlink("/dev/null", path)])
+def test_what_is_no_file_is_not_replaced_by_one(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    """Somebody who logs in with --authfile /dev/null, as root even, still has a /dev/null afterwards."""
+    make(tmp_path / "auth.json")
+    with pytest.raises(UsageError, match="is not a regular file"):
+        store_login(tmp_path / "auth.json", "reg.example", LOGIN, NOTHING)
+    assert not (tmp_path / "auth.json").is_file()

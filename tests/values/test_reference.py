@@ -26,6 +26,8 @@ HEX = "a" * 64
         ("[::1]:5000/app", "[::1]:5000/app:latest"),
         ("ghcr.io/a/b__c/d-e.f", "ghcr.io/a/b__c/d-e.f:latest"),
         ("Host/app", "Host/app:latest"),
+        ("Reg.Example:5000/app", "reg.example:5000/app:latest"),
+        ("Docker.IO/debian", "docker.io/library/debian:latest"),
         (f"debian@sha256:{HEX}", f"docker.io/library/debian@sha256:{HEX}"),
         (f"debian:12@sha256:{HEX}", f"docker.io/library/debian:12@sha256:{HEX}"),
     ],

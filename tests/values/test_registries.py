@@ -176,7 +176,9 @@ def test_a_location_that_leads_to_no_name() -> None:
 def test_blocked_names_say_who_blocks_them() -> None:
     """The file of the rule that matches."""
     rules = RegistryRules(rules=(RegistryRule("bad.io", "bad.io", blocked=True, origin="/etc/r.conf"),))
-    assert rules.blocked(parsed("bad.io/x")) == "/etc/r.conf"
+    for name in ("bad.io/x", "bad.io:443/x", "BAD.io/x"):  # one host, however it is written
+        assert rules.blocked(parsed(name)) == "/etc/r.conf"
+    assert rules.blocked(parsed("bad.io:8443/x")) is None
     assert rules.blocked(parsed("good.io/x")) is None
 
 
