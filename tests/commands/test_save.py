@@ -101,7 +101,7 @@ def test_formats_are_read() -> None:
 
 def test_what_cannot_be_saved_leaves_the_file_alone(tmp_path: Path) -> None:
     """A name that is not there, no store at all, a file that cannot be written."""
-    with pytest.raises(ImageError, match="there is no image .app:1. in the store"):
+    with pytest.raises(ImageError, match="there is no image 'app:1' in the store"):
         save(tmp_path, "app:1", output="a.tar")
     build_into(tmp_path / "store", tmp_path / "one", "app:1")
     (tmp_path / "a.tar").write_bytes(b"old")
