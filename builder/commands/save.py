@@ -8,13 +8,16 @@ from typing import BinaryIO
 
 from builder.commands.arguments import bad, read_platform
 from builder.commands.caller import Caller, store_root
+from builder.commands.connection import Connection, access_of
 from builder.commands.line import Line
 from builder.commands.lookup import Found, find_named, is_store, load, missing
 from builder.errors import UsageError
 from builder.oci.archive import NamedImage, write_archive_of
 from builder.oci.convert import as_oci
 from builder.oci.docker_save import write_docker_archive_of
+from builder.oci.layout import blobs_of
 from builder.oci.sink import send_to
+from builder.stages.stock import Stock
 from builder.store import Store
 from builder.values.digest import Digest
 from builder.values.output import MediaTypes, Stream
@@ -34,10 +37,12 @@ def run(line: Line, caller: Caller) -> int:
         images = _images(line.texts("name"), platform, store)
         if kind is MediaTypes.OCI:
             images = [_in_oci_words(named, store) for named in images]
+        blobs = (blob for named in images for blob in blobs_of(named.image))
+        stock = Stock(blobs, store, access_of(Connection(), caller), lambda _: None)
 
         def write(out: Path | BinaryIO) -> None:
             each = write_docker_archive_of if kind is MediaTypes.DOCKER else write_archive_of
-            each(out, images, store.blobs.path)
+            each(out, images, stock.path)
 
         send_to(destination, write)
     return 0

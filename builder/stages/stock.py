@@ -53,9 +53,11 @@ class Origins:
     def _named(self) -> Iterator[tuple[Reference, Descriptor]]:
         for image in self._store.images.all():
             try:
-                yield Reference.parse(image.name), image.manifest
+                name = Reference.parse(image.name)
             except ValueError:
                 continue  # another tool's name, which is none of a registry
+            if "/" in name.familiar:  # `app` is what people call an image here; Docker Hub has nothing of theirs by it
+                yield name, image.manifest
 
     def _blobs_of(self, manifest: Descriptor) -> tuple[Digest, ...]:
         try:

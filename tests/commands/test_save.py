@@ -17,9 +17,14 @@ from builder.errors import ImageError, StoreError, UsageError
 from builder.oci.archive import ArchiveSource
 from builder.oci.docker_archive import DockerArchiveSource
 from builder.stages.images import build_platform
+from builder.store import Store
+from builder.values.image import MEDIA_LAYER_GZIP
 from builder.values.output import MediaTypes
+from builder.values.reference import Reference
 from tests.commands.built import build_into
 from tests.commands.callers import caller
+from tests.oci.images import sample
+from tests.oci.rogue import running_rogue
 
 
 def save(tmp_path: Path, *names: str, who: Caller | None = None, **options: str | None) -> int:
@@ -72,6 +77,21 @@ class Terminal(io.StringIO):
 
     def isatty(self) -> bool:
         return True
+
+
+def test_a_blob_that_the_store_lacks_is_fetched(tmp_path: Path) -> None:
+    """From where the image was pulled, so that the archive is whole."""
+    made = sample(media_types=(MEDIA_LAYER_GZIP,))
+    with running_rogue() as rogue:
+        rogue.serve("app", made)
+        name = Reference.parse(f"{rogue.address}/app:1")
+        with Store.open(tmp_path / "store") as store:
+            for digest, data in made.blobs.items():
+                assert digest == made.image.layers[0].descriptor.digest or store.blobs.put(data) == digest
+            store.pulled.put(name, build_platform(), made.image.manifest)
+            store.images.tag(name, made.image.manifest)
+        save(tmp_path, str(name), output="a.tar", format="oci")
+    assert ArchiveSource(tmp_path / "a.tar", str(name)).load(build_platform()).layers == made.image.layers
 
 
 def test_a_terminal_is_spared(tmp_path: Path) -> None:

@@ -90,3 +90,13 @@ def test_damaged_memories_of_pulls_only_help_less(store: Store, lacking: Sample)
     """A remembered image whose manifest is gone has no blobs to mount from."""
     store.blobs.discard(lacking.image.manifest.digest)
     assert Origins(store).of(lacking.image.layers[0].descriptor) == ()
+
+
+def test_a_plain_name_leads_nowhere(store: Store, lacking: Sample) -> None:
+    """An image that is called `app` here is not Docker Hub's, which is not asked for it; one with a registry may be."""
+    layer = lacking.image.layers[0].descriptor
+    pulled = Origins(store).of(layer)
+    store.images.tag(Reference.parse("app:1"), lacking.image.manifest)
+    assert Origins(store).of(layer) == pulled
+    store.images.tag(Reference.parse("reg.test/app:1"), lacking.image.manifest)
+    assert Origins(store).of(layer) == (*pulled, Reference.parse("reg.test/app:1"))
