@@ -6,8 +6,10 @@ cache/README.md.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -43,6 +45,7 @@ _FOLDERS = (
     "trash",
     "locks",
 )
+_OF_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 _LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
 _MAY_BE_THERE = frozenset(
     (_AREA, "oci-layout", "index.json", "blobs", "README.md", "lost+found", ".git", ".gitignore", ".gitkeep")
@@ -76,6 +79,8 @@ class Store:
         What dead processes left unfinished is moved to the trash.
         """
         area = root / _AREA
+        with files.plain_errors(f"cannot open the store {root}"):
+            _refuse_others(root)
         _check_version(area / "version")
         with files.plain_errors(f"cannot open the store {root}"):
             _make_folders(root)
@@ -191,20 +196,85 @@ def _check_version(path: Path) -> None:
         )
 
 
+def _refuse_others(root: Path) -> None:
+    """Raise StoreError where others than us can say what the store holds: what is in it becomes part of images.
+
+    The way to it may be led through nothing that somebody else may replace: a link of theirs, a directory of theirs
+    that all may write to (one of root's is an administrator's choice, and so is a group). Raises OSError.
+    """
+    us = os.geteuid()
+    for path in dict.fromkeys(map(str, (root, *root.parents, *Path(os.path.realpath(root)).parents))):
+        facts = _facts(path)
+        if facts is None or facts.st_uid in (us, 0):
+            continue
+        open_to_all = facts.st_mode & (stat.S_IWOTH | stat.S_ISVTX) == stat.S_IWOTH
+        if stat.S_ISLNK(facts.st_mode) or (open_to_all and stat.S_ISDIR(facts.st_mode)):
+            raise _not_ours(path, facts, f"the way to the store {root} leads through what is not yours")
+    for directory in (root, root / _AREA):
+        if os.path.isdir(directory):
+            facts = os.stat(directory)
+            if facts.st_uid != us:
+                raise _not_ours(str(directory), facts, f"the store {root} is not yours")
+            if facts.st_mode & _OF_OTHERS and directory == root:
+                os.chmod(root, facts.st_mode & 0o7777 & ~_OF_OTHERS)
+
+
+def _not_ours(path: str, facts: os.stat_result, what: str) -> StoreError:
+    import pwd
+
+    try:
+        owner = f"{pwd.getpwuid(facts.st_uid).pw_name} ({facts.st_uid})"
+    except KeyError:
+        owner = str(facts.st_uid)
+    return StoreError(
+        f"{what}: {path} belongs to the user {owner}, and you are {os.geteuid()}",
+        hint="what another user has put into a store is not trusted; build as that user, or with a store of your own:"
+        " --root DIR",
+    )
+
+
+def _facts(path: str) -> os.stat_result | None:
+    try:
+        return os.lstat(path)
+    except FileNotFoundError:
+        return None
+
+
 def _make_folders(root: Path) -> None:
     if not os.path.isdir(root):
-        os.makedirs(root.parent, exist_ok=True)
-        _make_unless_there(root)
-    area = root / _AREA
+        _make_parents(root.parent)
+        _make_unless_there(str(root))
+    area = f"{root}/{_AREA}"
     if not os.path.isdir(area):
         _refuse_strangers(root)
-    for directory in (area, root / "blobs", root / "blobs" / "sha256", *(area / name for name in _FOLDERS)):
-        _make_unless_there(directory)
+    for directory in (f"{root}/blobs", f"{root}/blobs/sha256", area, *(f"{area}/{name}" for name in _FOLDERS)):
+        facts = _facts(directory)
+        if facts is None:
+            _make_unless_there(directory)
+        elif facts.st_uid != os.geteuid():
+            raise _not_ours(directory, facts, f"the store {root} is not all yours")
+        elif facts.st_mode & _OF_OTHERS and directory.startswith(area) and stat.S_ISDIR(facts.st_mode):
+            raise StoreError(
+                f"other users can write into the store {root}: see {directory}",
+                hint="what is in it is not to be trusted any more: remove that directory, or choose another by --root",
+            )
+        elif not os.path.isdir(directory):
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), directory)
 
 
-def _make_unless_there(directory: Path) -> None:
+def _make_parents(directory: Path) -> None:
+    """As the XDG specification has it, for nobody else; whatever the umask is."""
+    missing = []
+    while not os.path.isdir(directory):
+        missing.append(directory)
+        directory = directory.parent
+    for path in reversed(missing):
+        _make_unless_there(str(path))
+
+
+def _make_unless_there(directory: str) -> None:
     try:
-        make_private(directory)
+        make_private(Path(directory))
     except FileExistsError:  # another process may be making the same store
         if not os.path.isdir(directory):
             raise

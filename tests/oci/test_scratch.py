@@ -38,5 +38,17 @@ def test_a_descriptor_goes_with_its_owner() -> None:
 
 def test_names_in_the_system_directory_are_fresh() -> None:
     """Two sources never get the same path."""
-    assert in_system_directory() != in_system_directory()
-    assert not in_system_directory().exists()
+    one, other = in_system_directory(), in_system_directory()
+    assert one != other and not one.exists()
+    assert one.parent.stat().st_mode & 0o777 == 0o700
+    one.parent.rmdir()
+    other.parent.rmdir()
+
+
+def test_a_file_of_the_system_directory_leaves_nothing() -> None:
+    """Its directory goes with it."""
+    owner = Owner()
+    path = owned_file(owner, None)
+    path.write_bytes(b"x")
+    del owner
+    assert not path.parent.exists()

@@ -6,16 +6,22 @@ import json
 import os
 import random
 import shutil
+import stat
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from builder.errors import StoreError
+from builder.kernel.worker_handle import run_in_namespace
 from builder.store import Store
 from builder.store.check import check
+from builder.values.key import key_of
+from builder.values.mount import Sharing
+from builder.values.record import StepRecord
 
 _BUSY = """
 import itertools, os, sys
@@ -266,3 +272,93 @@ def test_full_disk(tmp_path: Path) -> None:
     command = ["unshare", "-Urm", sys.executable, "-c", _FULL, str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.stdout == "all is well\n", done.stderr
+
+
+def test_a_store_is_ones_own_whatever_the_umask(tmp_path: Path) -> None:
+    """Nobody else can look into it or write to it, nor to the directories made on the way to it."""
+    for mask in (0, 0o077):
+        before = os.umask(mask)
+        try:
+            root = tmp_path / str(mask) / "deep" / "store"
+            with Store.open(root) as store:
+                store.blobs.put(b"data")
+                store.records.put(key_of("run", 1), StepRecord(None))
+                store.caches.lock("id", Sharing.SHARED).lock.release()
+                modes = {path: path.lstat().st_mode for path in (root.parent, root, *root.rglob("*"))}
+        finally:
+            os.umask(before)
+        assert {stat.S_IMODE(mode) for mode in modes.values() if stat.S_ISDIR(mode)} == {0o700}
+        assert {stat.S_IMODE(mode) for mode in modes.values() if not stat.S_ISDIR(mode)} <= {0o600, 0o444}
+
+
+def test_others_lose_the_right_to_write(tmp_path: Path) -> None:
+    """A directory of ours that all may write to becomes ours alone to change when it becomes a store."""
+    root = tmp_path / "store"
+    root.mkdir()
+    root.chmod(0o777)
+    Store.open(root).close()
+    assert root.stat().st_mode & 0o777 == 0o755
+
+
+def test_what_others_could_write_is_not_trusted(tmp_path: Path) -> None:
+    """Somebody has opened the cache to others: what is in it may be anybody's."""
+    Store.open(tmp_path / "store").close()
+    (tmp_path / "store" / "pybuild" / "steps").chmod(0o777)
+    with pytest.raises(StoreError, match="other users can write into the store"):
+        Store.open(tmp_path / "store")
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("os.chown(root, 33, 33)", "is not yours"),
+        ("os.chown(root + '/pybuild', 33, 33)", "is not yours"),
+        ("os.chown(root + '/pybuild/steps', 33, 33)", "is not all yours"),
+        ("os.chown(root + '/blobs', 33, 33)", "is not all yours"),
+    ],
+)
+def test_the_store_of_another_user_is_refused(
+    owned_by: Callable[[str, Path], None], change: str, words: str, tmp_path: Path
+) -> None:
+    """Its owner could have put anything into the cache; the error names the path and what to do."""
+    root = tmp_path / "store"
+    Store.open(root).close()
+    owned_by(change, root)
+    with pytest.raises(StoreError, match=words) as caught:
+        Store.open(root)
+    assert "belongs to the user" in caught.value.message
+    assert caught.value.hint is not None and "--root" in caught.value.hint
+
+
+@pytest.mark.kernel
+def test_a_way_that_others_may_change_is_refused(owned_by: Callable[[str, Path], None], tmp_path: Path) -> None:
+    """A link of somebody else's, and a directory of theirs that all may write to; a sticky one is fine."""
+    place = tmp_path / "place"
+    place.mkdir()
+    place.chmod(0o777)
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path)
+    owned_by("os.chown(root, 33, 33)", place)
+    owned_by("os.lchown(root, 33, 33)", link)
+    for root in (place / "store", link / "store", link):
+        with pytest.raises(StoreError, match="leads through what is not yours"):
+            Store.open(root)
+    owned_by("os.chmod(root, 0o1777)", place)
+    Store.open(place / "store").close()
+
+
+@pytest.fixture
+def owned_by() -> Iterator[Callable[[str, Path], None]]:
+    """Does something to a path as root of the namespaces, where there are other users; undone at the end."""
+    changed: list[Path] = []
+
+    def change(what: str, path: Path) -> None:
+        changed.append(path)
+        words = [sys.executable, "-c", f"import os, sys; root = sys.argv[1]; {what}", str(path)]
+        assert run_in_namespace(words, dict(os.environ)) == 0
+
+    yield change
+    for path in changed:
+        words = ["chown", "-hR", "0:0", str(path)]
+        run_in_namespace(words, dict(os.environ))
