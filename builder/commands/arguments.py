@@ -85,13 +85,13 @@ def read_build_contexts(words: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
 
 
 def read_network(text: str | None) -> NetworkMode:
-    """`--network default|none|host`."""
+    """`--network auto|none|host|proxy`; `default` is `auto`."""
     if text is None:
         return NetworkMode.DEFAULT
     try:
         return NetworkMode(text)
     except ValueError:
-        raise bad("--network", f"{text!r} is not supported", "--network default, none or host") from None
+        raise bad("--network", f"{text!r} is not supported", "--network auto, none, host or proxy") from None
 
 
 def read_platform(text: str | None) -> Platform | None:

@@ -68,7 +68,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(("--load",), Group.RESULT, "keep the image in the store, as every build does"),
     Option(("--iidfile",), Group.RESULT, "write the image id there (its config's digest)", "FILE"),
     Option(("--metadata-file",), Group.RESULT, "write digests and names there, as JSON", "FILE"),
-    Option(("--network",), Group.STEPS, "default, none or host", "MODE"),
+    Option(("--network",), Group.STEPS, "auto (default), none, host or proxy", "MODE"),
     Option(("--add-host",), Group.STEPS, "a line for /etc/hosts", "HOST:IP", True),
     Option(("--secret",), Group.STEPS, "id=ID,src=FILE or id=ID,env=NAME", "SECRET", True),
     Option(("--ssh",), Group.STEPS, "an agent: default, or ID=SOCKET", "AGENT", True),

@@ -62,7 +62,7 @@ def _size(value: object, _: Place) -> int:
 
 
 def _network(value: object, _: Place) -> NetworkMode:
-    return NetworkMode(_one_of(value, [str(mode) for mode in NetworkMode]))
+    return NetworkMode(_one_of(value, ["auto", *(str(mode) for mode in NetworkMode)]))
 
 
 def _compression(value: object, _: Place) -> Compression:
@@ -133,7 +133,7 @@ def _shown(value: object) -> str:
 KEYS: tuple[Key, ...] = (
     Key("store", "path", "root", _path, '"/var/tmp/pybuild"'),
     Key("store", "limit", "limit_bytes", _size, '"20GB"'),
-    Key("build", "network", "network", _network, '"default", "none" or "host"'),
+    Key("build", "network", "network", _network, '"auto", "none", "host" or "proxy"'),
     Key("build", "compression", "compression", _compression, '"gzip", "zstd" or "none"'),
     Key("build", "compression-level", "compression_level", _level, "3"),
     Key("registries", "search", "search", _texts, '["registry.example.com", "docker.io"]'),

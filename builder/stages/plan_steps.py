@@ -165,14 +165,14 @@ def _hidden_env(scope: Scope, around: Surroundings) -> tuple[tuple[str, str], ..
 
 
 def _network(run: Run, around: Surroundings) -> str:
-    """The step's network; `default` is the build's. A build without network is not left by asking for the host's."""
+    """The step's network; `default` is the build's. Out of that to the host's leads only the word of who builds."""
     network = run.network if run.network not in (None, "default") else around.network
     assert network is not None
-    if network == "host" and around.network == "none" and "network.host" not in around.allow:
+    if network == "host" and around.network != "host" and "network.host" not in around.allow:
         raise BuildfileError(
-            "RUN --network=host is not allowed in a build with --network=none",
+            "RUN --network=host is not allowed here",
             span=run.span,
-            hint="give --allow network.host if you trust this Buildfile",
+            hint="give --allow network.host if you trust this Buildfile with this machine's own network",
         )
     return network
 

@@ -43,6 +43,11 @@ class NetworkMode(StrEnum):
     NONE = "none"
     PROXY = "proxy"  # a namespace like NONE's, out of which only our own proxy leads
 
+    @classmethod
+    def _missing_(cls, value: object) -> NetworkMode | None:
+        """`auto` is another word for DEFAULT, whose own is Docker's and is in the keys of steps."""
+        return cls.DEFAULT if value == "auto" else None
+
 
 class RootKind(StrEnum):
     """How a step's root file system is put together."""

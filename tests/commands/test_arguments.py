@@ -42,12 +42,12 @@ def test_labels_may_lack_a_value() -> None:
 
 
 def test_networks() -> None:
-    """The three networks there are; without the option it is the default one."""
-    assert [arguments.read_network(word) for word in (None, "default", "none", "host")] == [
-        NetworkMode.DEFAULT,
-        NetworkMode.DEFAULT,
+    """The networks there are; without the option it is the default one, which is also called auto."""
+    assert [arguments.read_network(word) for word in (None, "default", "auto")] == [NetworkMode.DEFAULT] * 3
+    assert [arguments.read_network(word) for word in ("none", "host", "proxy")] == [
         NetworkMode.NONE,
         NetworkMode.HOST,
+        NetworkMode.PROXY,
     ]
 
 

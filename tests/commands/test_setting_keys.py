@@ -29,6 +29,7 @@ def read(title: str, value: object) -> object:
         ("store.limit", 12345, 12345),
         ("store.limit", 0, 0),
         ("build.network", "host", NetworkMode.HOST),
+        ("build.network", "auto", NetworkMode.DEFAULT),
         ("build.compression", "none", Compression.NONE),
         ("build.compression-level", 0, 0),
         ("registries.insecure", ["a.io:5000/"], ("a.io:5000",)),

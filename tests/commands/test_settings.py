@@ -186,7 +186,7 @@ def test_where_the_files_are(house: House) -> None:
         ("[biuld]\nnetwork = 'none'\n", 1, "there is no table biuld", "did you mean build?"),
         ("network = 'none'\n", 1, "there is no key network", "it belongs below [build]"),
         ("# x\nbuild = 1\n", 2, "build is a table", "it is written [build], and its keys below"),
-        ("build.network = 'x'\n", 1, "network: 'x' is none of default, host, none", 'network = "default"'),
+        ("build.network = 'x'\n", 1, "network: 'x' is none of auto, default, host, none, proxy", 'network = "auto"'),
         ("[store]\n\nlimit = 'much'\n", 3, "limit: ", 'it is written limit = "20GB"'),
         ("[registries]\ninsecure = 'a.io'\n", 2, "insecure: a text is not a list in brackets", "insecure = ["),
         ("[registries]\n[registries.mirrors]\n'a.io' = 'b.io'\n", 2, "mirrors: a text is not a list", "mirrors = {"),

@@ -57,18 +57,21 @@ class TestRun:
             ("host", "--network=default", "host"),
             ("default", "--network=none", "none"),
             ("host", "--network=none", "none"),
-            ("default", "--network=host", "host"),
+            ("host", "--network=host", "host"),
+            ("proxy", "", "proxy"),
+            ("proxy", "--network=none", "none"),
         ],
     )
     def test_network(self, build: str, flag: str, network: str) -> None:
         """A RUN takes the build's network unless it names another; `default` names the build's."""
         assert run_of(planned(f"RUN {flag} x", network=build)).network == network
 
-    def test_a_build_without_network_is_not_left(self) -> None:
-        """--network=host needs the word of who builds where the build has none."""
-        error = refused(BuildfileError, "RUN --network=host x", network="none")
+    @pytest.mark.parametrize("build", ["default", "none", "proxy"])
+    def test_the_network_of_the_build_is_not_left(self, build: str) -> None:
+        """--network=host needs the word of who builds wherever the build's own network is another."""
+        error = refused(BuildfileError, "RUN --network=host x", network=build)
         assert "--allow network.host" in (error.hint or "")
-        plan = planned("RUN --network=host x", network="none", allow=("network.host",))
+        plan = planned("RUN --network=host x", network=build, allow=("network.host",))
         assert run_of(plan).network == "host"
 
     def test_insecure_must_be_allowed(self) -> None:
