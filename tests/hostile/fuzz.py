@@ -5,9 +5,12 @@
 
 from __future__ import annotations
 
+import functools
 import gzip
 import io
+import socket
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,9 +26,12 @@ from builder.lang.words import expand, expand_list, expand_raw
 from builder.oci.challenge import read_challenges
 from builder.oci.config import read_config, write_config
 from builder.oci.manifest import read_index, read_manifest
+from builder.oci.transport import Deadline, Http, Patience, TransferBroken, limited_body
+from builder.oci.unreachable import unreachable
 from builder.source import SourceText
 from builder.tree.compress import decompressor
 from builder.tree.tarformat import read_entries
+from builder.values.access import Access
 from builder.values.digest import Digest
 from builder.values.image import MEDIA_INDEX, MEDIA_LAYER_GZIP, MEDIA_LAYER_ZSTD, MEDIA_MANIFEST
 from builder.values.platform import Platform
@@ -36,7 +42,7 @@ from tests.hostile.tars import attribute, file, folder, hard, link, long_file
 from tests.oci.images import sample
 from tests.tree.rawtar import END
 
-LONGEST_S = 2.0
+LONGEST_S = 3.0
 """One input may not take longer: none is over a few KiB."""
 _SAMPLE = sample()
 _BUILDFILE = b"""# syntax=docker/dockerfile:1
@@ -130,9 +136,54 @@ def _ignore(data: bytes) -> None:
         rules.may_readmit_below(path)
 
 
+class _Speaker:
+    """A server on loopback that answers every request with the same bytes, whatever they are."""
+
+    def __init__(self) -> None:
+        self.bytes = b""
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}/x"
+        threading.Thread(target=self._speak, daemon=True).start()
+
+    def _speak(self) -> None:
+        while True:
+            connection, _ = self._listener.accept()
+            with connection:
+                connection.settimeout(1)
+                try:
+                    connection.recv(1 << 16)
+                    connection.sendall(self.bytes)
+                except OSError:
+                    continue
+
+
+@functools.cache
+def _speaker() -> _Speaker:
+    return _Speaker()
+
+
+_ONCE = Patience(connect_s=1, read_s=0.5, attempts=1, back_off_s=0, longest_wait_s=0, blob_s=1, restart_s=0)
+
+
+def _http(data: bytes) -> None:
+    speaker = _speaker()
+    speaker.bytes = data
+    try:
+        with Http(Access(), _ONCE).get(speaker.url, {}, {"Authorization": "x"}) as response:
+            limited_body(response, 1 << 16, Deadline(time.monotonic() + 1))
+    except TransferBroken as broken:
+        raise unreachable(speaker.url, broken.__cause__) from broken
+
+
 _MANIFEST = _SAMPLE.blobs[_SAMPLE.image.manifest.digest]
 _CONFIG = _SAMPLE.blobs[_SAMPLE.image.config_descriptor.digest]
 _CHALLENGE = b'Bearer realm="https://a/t",service="s",scope="repository:x:pull", Basic realm=x'
+_ANSWERS = (
+    b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Type: a/b\r\nDocker-Content-Digest: sha256:0\r\n\r\nhello",
+    b"HTTP/1.1 401 No\r\nWWW-Authenticate: Bearer realm=x\r\nContent-Length: 0\r\n\r\n",
+    b"HTTP/1.1 307 There\r\nLocation: /y\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n",
+    b"HTTP/1.1 206 Part\r\nTransfer-Encoding: chunked\r\nContent-Range: bytes 3-4/5\r\n\r\n2\r\nab\r\n0\r\n\r\n",
+)
 _REFERENCES = (b"debian", b"127.0.0.1:5000/a/b-c:t.1@" + _NO_DIGEST)
 _REPOSITORIES = (b"https://h/x.git#ref:dir", b"git@h:a/b.git?tag=1")
 _MOUNTS = (b"type=cache,target=/c,id=x,sharing=locked,mode=0700,uid=1", b'type=bind,"source=a,b",rw,target=/x')
@@ -146,6 +197,7 @@ TARGETS = (
     Target("index", read_index, (ImageError,), (_INDEX,)),
     Target("config", _config, (ImageError,), (_CONFIG,)),
     Target("challenge", lambda data: read_challenges(data.decode("latin-1")), (), (_CHALLENGE,)),
+    Target("http", _http, (ImageError,), _ANSWERS),
     Target("reference", _reference, (ValueError,), _REFERENCES),
     Target("platform", lambda data: Platform.parse(_text(data)), (ValueError,), (b"linux/arm/v7",)),
     Target("repository", lambda data: parse_repository(_text(data)), (ValueError,), _REPOSITORIES),
