@@ -40,6 +40,8 @@ class _Stopped(KeyboardInterrupt):
 def main() -> NoReturn:
     """Run the command line of this process and exit."""
     _stop_on_signals()
+    # Who takes rights from everybody means others: a store whose owner may not read it is of no use.
+    os.umask(os.umask(0o077) & 0o077)
     try:
         _fill_standard_descriptors()
         caller = _caller()

@@ -35,6 +35,10 @@ def build(options: BuildOptions, caller: Caller) -> int:
     if wants_check(options):
         return _check(request, mode, options, caller)
     files = results.prepare(options.iidfile, options.metadata_file, caller)
+    if request.secrets:
+        from builder.kernel.dumps import forbid_core_dumps
+
+        forbid_core_dumps()
     mask = Mask(secret.value for secret in request.secrets)
     exported: list[Exported] = []
     reporter = open_reporter(mode, caller.stderr, mask, caller.color)

@@ -1,7 +1,7 @@
 """The mounts that a Buildfile asks for (`RUN --mount`) and those that every step gets, turned into operations.
 
-First what is shown is staged in our own mount namespace: trees are stacked, caches made, the bytes of files put on a
-tmpfs (never on a disk). Then all of it is one tuple of `MountOp`, the outer targets before those inside them.
+First what is shown is staged in our own mount namespace: trees are stacked, caches made, the bytes of files put into
+memory (never on a disk, nor into swap). Then all of it is one tuple of `MountOp`, outer targets before inner ones.
 Sources: Buildfile reference, `RUN --mount`; CVE-2024-21626, -23651, -23652, CVE-2024-1753 and CVE-2024-11218.
 """
 
@@ -19,7 +19,17 @@ from typing import assert_never
 from builder.errors import ContextError, MachineError
 from builder.kernel.constants import MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID
 from builder.kernel.devices import device_operations
-from builder.kernel.mounts import INERT, Bind, BindWithin, MountOp, Scratch, open_within, owned
+from builder.kernel.mounts import (
+    INERT,
+    Bind,
+    BindWithin,
+    MountOp,
+    Scratch,
+    attach,
+    new_filesystem,
+    open_within,
+    owned,
+)
 from builder.kernel.points import Target
 from builder.kernel.relay import BACKLOG, Door
 from builder.kernel.rootfs import Stage
@@ -70,9 +80,11 @@ def stage_all(step: StepSpec, fds: Sequence[int], stage: Stage, stack_tree: Stac
         _text("/etc/hosts", step.hosts, stage.file("hosts")),
         _text("/etc/resolv.conf", step.resolv_conf, stage.file("resolv.conf")),
     ]
+    memory = _memory(stage) if any(isinstance(mount, FileMount) for mount in step.mounts) else ""
     for number, mount in enumerate(step.mounts):
         _check_target(mount.target)
-        staged.append(_stage(mount, fds, stage.file(_file_of(number)), stack_tree))
+        place = f"{memory}/{_file_of(number)}" if isinstance(mount, FileMount) else stage.file(_file_of(number))
+        staged.append(_stage(mount, fds, place, stack_tree))
     return tuple(sorted(staged, key=lambda one: _depth(one.target)))
 
 
@@ -149,6 +161,22 @@ def _prepare_cache(mount: CacheMount, stack_tree: StackTree) -> None:
         return
     if not stat.S_ISDIR(there):
         raise MachineError(f"the cache {mount.directory} is not a directory", hint="remove it")
+
+
+def _memory(stage: Stage) -> str:
+    """A place for bytes that are never swapped out: a ramfs; a tmpfs without swap is only for the machine's root.
+
+    Where even that is refused the stage's own tmpfs has to do, which is memory too.
+    """
+    path = f"{stage.path}/memory"
+    os.mkdir(path, 0o700)
+    try:
+        mount = new_filesystem("ramfs", MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID, (("mode", "700"),))
+    except OSError:
+        return path
+    with owned(mount), owned(os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)) as point:
+        attach(mount, point)
+    return path
 
 
 def _text(target: str, text: str, place: str) -> Staged:

@@ -264,6 +264,12 @@ def _secret(request: SecretRequest, step: RunStep, found: Mounted, hands: Hands)
             )
         return
     if request.env is not None:
+        if b"\0" in secret.value:
+            raise ContextError(
+                f"the secret {request.id!r} holds a NUL byte, which no variable can",
+                span=step.span,
+                hint="show it as a file: --mount=type=secret,id=...,target=PATH",
+            )
         found.env.append((request.env, secret.value.decode("utf-8", "surrogateescape")))
     if request.target is not None:
         number = found.add_file(secret.value)

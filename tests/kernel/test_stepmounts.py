@@ -94,8 +94,11 @@ class TestAsData:
         )
         operations = [one.operation for one in stage_all(_step(*mounts), fds, stage, lambda *_: "")]
         limited = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV
-        assert Bind(stage.file("mount-0"), "/run/secrets/a", False, limited | MOUNT_ATTR_NOEXEC, True) in operations
-        assert Bind(stage.file("mount-1"), "/dev/pipes/EOF", False, limited, True) in operations
+        assert (
+            Bind(f"{stage.path}/memory/mount-0", "/run/secrets/a", False, limited | MOUNT_ATTR_NOEXEC, True)
+            in operations
+        )
+        assert Bind(f"{stage.path}/memory/mount-1", "/dev/pipes/EOF", False, limited, True) in operations
 
     @pytest.mark.parametrize("target", ["/", "//", "/..", "/proc", "/proc/sys", "/sys/fs", "/dev", "/a/../dev", "."])
     def test_targets_of_the_sandbox(self, target: str, tmp_path: Path) -> None:
@@ -291,13 +294,13 @@ class TestOthers:
         assert outcome.changed == []
 
     def test_secret(self, room: Bench) -> None:
-        """A secret is a read-only file on a tmpfs, with its mode and owner; it is nowhere afterwards."""
+        """A secret is a read-only file on a ramfs (no swap), with its mode and owner; it is nowhere afterwards."""
         fd = _memory(b"hush\n")
         mounts = (FileMount(1, "/run/secrets/key", 0o440, 7, 8),)
         script = "cat /run/secrets/key; stat -c '%a %u:%g' /run/secrets/key; grep /run/secrets/key /proc/self/mounts"
         outcome = room.run(script, fds=(fd,), mounts=mounts)
         assert outcome.lines()[:2] == ["hush", "440 7:8"]
-        assert " tmpfs ro,nosuid,nodev,noexec" in outcome.lines()[2]
+        assert " ramfs ro,nosuid,nodev,noexec" in outcome.lines()[2]
         assert outcome.changed == []
         assert b"hush" not in b"".join(p.read_bytes() for p in outcome.work.rglob("*") if p.is_file())
 

@@ -219,3 +219,11 @@ def test_scratch_files_are_gone(bench: Bench, busybox: str) -> None:
     bench.build(f"FROM {busybox}\nRUN --mount=target=/c true\n")
     bench.fails(StepFailed, f"FROM {busybox}\nRUN --mount=target=/c false\n")
     assert list((bench.root / "pybuild" / "tmp").rglob("*")) == []
+
+
+def test_a_secret_that_no_variable_can_hold(bench: Bench, busybox: str) -> None:
+    """A NUL byte is refused at its step, before anything is started."""
+    error = bench.fails(
+        ContextError, f"FROM {busybox}\nRUN --mount=type=secret,id=a,env=A true\n", secrets=(Secret("a", b"x\0y" * 4),)
+    )
+    assert "NUL byte" in error.message and error.span is not None and error.span.first == 2
