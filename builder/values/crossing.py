@@ -6,7 +6,8 @@
        │  (writes the maps) Mapped ─────► │    are left out)                │
        │  Hello(protocol, rung) ◄──────── │   maps are written, mounts work │
        │  UnpackJob │ RunJob │            │                                 │
-       │  CommitJob │ RemoveJob ────────► │  one child a job                │
+       │  CommitJob │ RemoveJob │         │                                 │
+       │  NetworkJob ───────────────────► │  one child a job                │
        │        (descriptors beside)      │  RunJob.step: StepSpec ───────► │ mounts, pivot_root, ids, caps, exec
        │                                  │ ◄── closed pipe = exec'd, or a Fault
        │  Done(job, result) │ Fault ◄──── │                                 │
