@@ -19,4 +19,4 @@ class Compression(StrEnum):
 LEVELS: Final[Mapping[Compression, range]] = MappingProxyType(
     {Compression.GZIP: range(10), Compression.ZSTD: range(1, 23), Compression.NONE: range(0)}
 )
-"""The levels that can be asked for: those of gzip(1) (ISA-L has four, so 4 to 9 mean the highest), those of zstd(1)."""
+"""The levels that can be asked for: those of gzip(1) (up to 3 ISA-L's, from 4 on zlib's), those of zstd(1)."""
