@@ -153,6 +153,33 @@ def _thief(server: Server, image: Sample) -> None:
     server.routes["/v2/*"] = guarded
 
 
+def _trailers_for_ever(data: bytes) -> Answer:
+    """All of the blob as one chunk, and then headers behind it."""
+
+    def answer(call: Call) -> None:
+        call.raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n" % (len(data), data))
+        while call.raw(b"X: y\r\n" * 1000):
+            pass
+
+    return answer
+
+
+def _nothing_in_chunks(call: Call) -> None:
+    """The length says that there is nothing, the chunks have no end."""
+    call.raw(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nTransfer-Encoding: chunked\r\n\r\n")
+    while call.raw(b"10000\r\n" + bytes(1 << 16) + b"\r\n"):
+        pass
+
+
+def _curious_storage(server: Server, image: Sample) -> None:
+    """A layer lies on another port, which wants to know who we are and names a token service of its own."""
+    port = server.address.rpartition(":")[2]
+    digest = image.image.layers[0].descriptor.digest
+    server.routes[blob(digest)] = _redirect(f"http://localhost:{port}/store")
+    server.routes["/store"] = _challenge(f"{server.url}/steal")
+    server.routes["/steal"] = content(b"\x1b[31mstolen")
+
+
 def _large_bomb(data: bytes) -> bytes:
     """1.5 GiB of zeros in 1.5 MB: one member of 16 MiB, again and again."""
     return data + gzip.compress(bytes(16 << 20), 9, mtime=0) * 96
@@ -267,4 +294,15 @@ CASES = (
     ),
     Case("layer with nonsense behind it", _other_layer(lambda data: data + b"nonsense" * 100), Refused("")),
     Case("layer that is a bomb", _other_layer(_large_bomb), Refused("times|bomb|grows|diff")),
+    Case("trailers for ever", _first_layer(_trailers_for_ever), Refused("slow|time")),
+    Case("chunks under a length of nothing", _everything(_nothing_in_chunks), Refused("MiB")),
+    Case("storage that asks who we are", _curious_storage, Refused("401")),
+    Case(
+        "redirect to two hosts", _first_layer(lambda _: _redirect("http://127.0.0.1\\@evil.example/")), Refused("URL")
+    ),
+    Case(
+        "Retry-After in the year 99999",
+        _everything(status(503, Retry_After="Wed, 21 Oct 99999 07:28:00 GMT")),
+        Refused(""),
+    ),
 )
