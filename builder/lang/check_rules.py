@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from posixpath import normpath
 
+from builder.lang.credentials import credential_in
 from builder.lang.findings import Finding, Item, found, parents_of
 from builder.lang.ignore import IgnoreRules
 from builder.values.instruction import (
@@ -29,6 +30,9 @@ from builder.values.instruction import (
     ShellForm,
     Workdir,
 )
+
+CREDENTIAL_RULE = "CredentialInValue"
+"""Ours: BuildKit's SecretsUsedInArgOrEnv goes by names. A finding never repeats the value."""
 
 _RESERVED = ("context", "scratch")
 _SECRET = re.compile(
@@ -71,6 +75,8 @@ def text_findings(buildfile: Buildfile, items: tuple[Item, ...]) -> Iterator[Fin
             case Maintainer():
                 message = "Maintainer instruction is deprecated in favor of using label"
                 yield found("MaintainerDeprecated", message, item)
+            case Add(sources=sources):
+                yield from _of_sources(item, sources)
             case _:
                 pass
     yield from _casing(items)
@@ -132,12 +138,35 @@ def _of_pairs(item: Item, instruction: Env | Label | Arg) -> Iterator[Finding]:
     if not isinstance(instruction, Arg) and instruction.legacy:
         message = f'"{name} key=value" should be used instead of legacy "{name} key value" format'
         yield found("LegacyKeyValueFormat", message, item)
+    for key, value in instruction.pairs:
+        kind = credential_in(value) if value else None
+        if kind is not None:
+            yield found(CREDENTIAL_RULE, _shown_to_all(f'The value of {name.upper()} "{key}"', kind), item)
     if isinstance(instruction, Label) or item.block is None:
         return
     for key, _ in instruction.pairs:
         if _SECRET.search(key) and not _NO_SECRET.search(key):
             message = f'Do not use ARG or ENV instructions for sensitive data ({name.upper()} "{key}")'
             yield found("SecretsUsedInArgOrEnv", message, item)
+
+
+def _of_sources(item: Item, sources: tuple[str, ...]) -> Iterator[Finding]:
+    for kind in filter(None, map(credential_in, sources)):
+        yield found(CREDENTIAL_RULE, _shown_to_all("A source of ADD", kind), item)
+
+
+def given_credentials(items: tuple[Item, ...], build_args: Mapping[str, str]) -> Iterator[Finding]:
+    """The rule about credentials for what the command line gives to an ARG."""
+    for item in items:
+        if isinstance(item.instruction, Arg):
+            for name, _ in item.instruction.pairs:
+                kind = credential_in(build_args.get(name, ""))
+                if kind is not None:
+                    yield found(CREDENTIAL_RULE, _shown_to_all(f'The value of --build-arg "{name}"', kind), item)
+
+
+def _shown_to_all(what: str, kind: str) -> str:
+    return f"{what} looks like {kind}; who has the image can read it: use RUN --mount=type=secret"
 
 
 def _of_ports(item: Item, ports: tuple[str, ...]) -> Iterator[Finding]:

@@ -12,7 +12,15 @@ from dataclasses import replace
 from builder.errors import BuildfileError
 from builder.lang.check_names import NamesOf, from_findings, only_scratch, undefined_findings
 from builder.lang.check_options import CheckOptions, options_in, read_options
-from builder.lang.check_rules import Mismatch, ignored_findings, platform_findings, text_findings
+from builder.lang.check_rules import (
+    CREDENTIAL_RULE,
+    Mismatch,
+    given_credentials,
+    ignored_findings,
+    platform_findings,
+    text_findings,
+)
+from builder.lang.credentials import credential_in
 from builder.lang.findings import Finding, items_of
 from builder.lang.ignore import IgnoreRules
 from builder.lang.lines import LogicalLine, read_lines
@@ -25,6 +33,7 @@ RULES = frozenset(
     (
         "ConsistentInstructionCasing",
         "CopyIgnoredFile",
+        CREDENTIAL_RULE,
         "DuplicateStageName",
         "ExposeInvalidFormat",
         "ExposeProtoCasing",
@@ -52,6 +61,7 @@ RULES = frozenset(
 OF_STAGES = frozenset(
     (
         "CopyIgnoredFile",
+        CREDENTIAL_RULE,
         "ExposeInvalidFormat",
         "ExposeProtoCasing",
         "InvalidBaseImagePlatform",
@@ -102,6 +112,14 @@ def ignored_sources(buildfile: Buildfile, rules: IgnoreRules) -> tuple[CheckWarn
     """CopyIgnoredFile: sources of COPY and ADD that the context's ignore file hides."""
     items = items_of(buildfile, read_lines(buildfile.source).lines)
     return _wanted(ignored_findings(items, rules), read_options(buildfile.directives.check))
+
+
+def credentials_given(buildfile: Buildfile, build_args: Mapping[str, str]) -> tuple[CheckWarning, ...]:
+    """CredentialInValue for build args: values of the command line that ARGs put into the history."""
+    if not any(map(credential_in, build_args.values())):
+        return ()
+    items = items_of(buildfile, read_lines(buildfile.source).lines)
+    return _wanted(given_credentials(items, build_args), read_options(buildfile.directives.check))
 
 
 def refusal(buildfile: Buildfile, warnings: tuple[CheckWarning, ...]) -> BuildfileError | None:

@@ -56,7 +56,7 @@ def _rules_if_any(request: BuildRequest) -> IgnoreRules:
 
 def findings(buildfile: Buildfile, plan: Plan, request: BuildRequest) -> tuple[CheckWarning, ...]:
     """The findings of a build in the order of their lines; those that concern stages only in the stages of the plan."""
-    return _findings(buildfile, plan, _rules_if_any(request), (), {target.index for target in plan.targets})
+    return _findings(buildfile, plan, request, (), {target.index for target in plan.targets})
 
 
 def findings_of_check(
@@ -68,11 +68,11 @@ def findings_of_check(
     """
     everywhere = range(len(buildfile.blocks))
     stages = everywhere if request.target is None else {target.index for target in plan.targets}
-    return _findings(buildfile, plan, _rules_if_any(request), unknown, stages)
+    return _findings(buildfile, plan, request, unknown, stages)
 
 
 def _findings(
-    buildfile: Buildfile, plan: Plan, rules: IgnoreRules, unknown: Collection[str], stages: Collection[int]
+    buildfile: Buildfile, plan: Plan, request: BuildRequest, unknown: Collection[str], stages: Collection[int]
 ) -> tuple[CheckWarning, ...]:
     planned = {target.index: target for target in plan.targets}
 
@@ -83,7 +83,8 @@ def _findings(
     found = [
         *(warning for warning in buildfile.warnings if warning.rule != "UndefinedVar"),
         *checks.undefined_variables(buildfile, names_of),
-        *checks.ignored_sources(buildfile, rules),
+        *checks.ignored_sources(buildfile, _rules_if_any(request)),
+        *checks.credentials_given(buildfile, dict(request.build_args)),
         *checks.wrong_platforms(buildfile, _mismatches(plan, unknown)),
     ]
     starts = [block.from_.span.first for block in buildfile.blocks]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from builder.lang.checks import ignored_sources
+from builder.lang.checks import credentials_given, ignored_sources
 from builder.lang.ignore import IgnoreRules
 from tests.lang.reading import parsed
 
@@ -48,6 +48,11 @@ def _found(text: str) -> list[tuple[str, int]]:
         ("FROM a\nARG password", [("SecretsUsedInArgOrEnv", 2)]),
         ("FROM a\nENV PUBLIC_KEY=b KEYS=c MONKEY=d TOKEN_FILE=e", []),
         ("ARG TOKEN\nFROM a", []),
+        ("ARG X=https://a:b@c/\nFROM a", [("CredentialInValue", 1)]),
+        ("FROM a\nENV A=1 B=https://a:b@c/", [("CredentialInValue", 2)]),
+        ("FROM a\nLABEL a.b=postgres://a:b@c/", [("CredentialInValue", 2)]),
+        ("FROM a\nARG X\nADD https://a:b@c/d /d\nADD https://c/d https://${X}:$X@c/d /d/", [("CredentialInValue", 3)]),
+        ("FROM a\n# check=skip=CredentialInValue\nENV B=https://a:b@c/", []),
         ("FROM a\nEXPOSE 80/TCP", [("ExposeProtoCasing", 2)]),
         ("FROM a\nEXPOSE 8080:80 127.0.0.1:80:80/tcp", [("ExposeInvalidFormat", 2), ("ExposeInvalidFormat", 2)]),
         ("FROM a\nEXPOSE 80/tcp $p", []),
@@ -99,3 +104,17 @@ def test_ignored_sources(line: str, ignored: str, expected: int) -> None:
     """A source that the ignore file hides is found, unless a ! makes it uncertain."""
     warnings = ignored_sources(parsed("FROM a\n" + line), IgnoreRules.parse(ignored, ".dockerignore"))
     assert [warning.rule for warning in warnings] == ["CopyIgnoredFile"] * expected
+
+
+def test_a_credential_is_not_repeated() -> None:
+    """A finding says where it is and of what kind; logs are read by many."""
+    warning = parsed('FROM a\nENV B="https://me:hunter2@c/"').warnings[0]
+    assert warning.message.startswith('The value of ENV "B" looks like a password in a URL; who has the image')
+
+
+def test_credentials_of_the_command_line() -> None:
+    """A build arg is told of at the ARG that takes it, and only where one does."""
+    found = credentials_given(parsed("ARG A\nFROM a\nARG B\nARG C"), {"B": "https://a:b@c", "X": "https://a:b@c"})
+    assert [(warning.rule, warning.span.first) for warning in found] == [("CredentialInValue", 3)]
+    assert 'The value of --build-arg "B"' in found[0].message
+    assert credentials_given(parsed("FROM a\nARG B"), {"B": "harmless"}) == ()

@@ -128,3 +128,16 @@ class TestCheck:
         other = base(tmp_path / "other", [[row("etc")]], ("linux/s390x",)).removesuffix(":latest")
         assert checked(bench, f"FROM {other}\n", platform=Platform.parse("linux/amd64")) == []
         assert [event for event in bench.events if isinstance(event, Note)]
+
+
+class TestCredentials:
+    """Values that look like credentials."""
+
+    def test_build_args(self, bench: Bench) -> None:
+        """A build and a check tell of them, in the stages that they look at; no message holds the value."""
+        text = "FROM scratch AS other\nARG T\nFROM scratch\nARG T\nENV A=1\n"
+        given = {"build_args": (("T", "https://me:hunter2@example.com"),)}
+        bench.build(text, **given)
+        assert warned(bench) == ["CredentialInValue"]
+        assert checked(bench, text, **given) == [("CredentialInValue", 2), ("CredentialInValue", 4)]
+        assert "hunter2" not in str(bench.events)
