@@ -6,6 +6,8 @@ dropped, among them Docker's own record of the build container (`container_confi
 
 from __future__ import annotations
 
+import re
+
 from builder.errors import ImageError
 from builder.oci.document import Document, canonical, parse_document
 from builder.values.digest import DiffId
@@ -14,7 +16,10 @@ from builder.values.platform import Platform
 
 MAX_LAYERS = 500
 """More layers than overlayfs can stack (500 lower layers) cannot be built upon, and are absurd besides."""
+MAX_TRIGGERS = 1_000
+"""More instructions in ONBUILD are no Buildfile's, and would be planned in every build on the image."""
 _MAX_HISTORY = 10_000
+_UNPAIRED = re.compile("[\ud800-\udfff]")
 
 
 def read_config(data: bytes) -> ImageConfig:
@@ -56,9 +61,11 @@ def _diff_ids(document: Document) -> tuple[DiffId, ...]:
 def _run_config(document: Document | None) -> RunConfig:
     if document is None:
         return RunConfig()
+    for name in ("User", "Env", "Entrypoint", "Cmd", "WorkingDir", "Shell", "OnBuild"):
+        _require_text(document, name)
     return RunConfig(
         user=document.text("User"),
-        env=tuple(_variable(text) for text in document.texts("Env") or ()),
+        env=tuple(_variable(text) for text in document.texts("Env") or () if text.partition("=")[0]),
         entrypoint=_command(document, "Entrypoint"),
         cmd=_command(document, "Cmd"),
         working_dir=document.text("WorkingDir"),
@@ -68,8 +75,23 @@ def _run_config(document: Document | None) -> RunConfig:
         stop_signal=document.text("StopSignal"),
         healthcheck=_healthcheck(document.inner("Healthcheck")),
         shell=document.texts("Shell") or None,
-        on_build=document.texts("OnBuild") or (),
+        on_build=_triggers(document),
     )
+
+
+def _require_text(document: Document, name: str) -> None:
+    """Refuse what no program can be given: a NUL, which ends every name and argument, and half a character."""
+    value = document.fields.get(name)
+    texts = [value] if isinstance(value, str) else document.texts(name) or ()
+    if any("\0" in text or _UNPAIRED.search(text) for text in texts):
+        raise document.wrong(name, "text that a program can be given: it holds a NUL or an unpaired surrogate")
+
+
+def _triggers(document: Document) -> tuple[str, ...]:
+    texts = document.texts("OnBuild") or ()
+    if len(texts) > MAX_TRIGGERS:
+        raise ImageError(f"the image has {len(texts)} ONBUILD instructions; more than {MAX_TRIGGERS} are refused")
+    return texts
 
 
 def _variable(text: str) -> tuple[str, str]:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builder.errors import ImageError
-from builder.oci.config import MAX_LAYERS, read_config, write_config
+from builder.oci.config import MAX_LAYERS, MAX_TRIGGERS, read_config, write_config
 from builder.values.digest import DiffId
 from builder.values.image import Healthcheck, History, ImageConfig, RunConfig
 from builder.values.platform import Platform
@@ -142,7 +142,7 @@ def test_nonsense_is_named(data: bytes, words: str) -> None:
         read_config(data)
 
 
-TEXT = st.text(max_size=20)
+TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20)
 
 
 @given(
@@ -151,7 +151,30 @@ TEXT = st.text(max_size=20)
     cmd=st.none() | st.lists(TEXT, min_size=1, max_size=3),
 )
 def test_any_text_survives(env: list[tuple[str, str]], labels: dict[str, str], cmd: list[str] | None) -> None:
-    """Reading what was written gives the same value, whatever letters are in it."""
+    """Reading what was written gives the same value, whatever letters (a NUL is none) are in it."""
     run = RunConfig(env=tuple(env), labels=tuple(sorted(labels.items())), cmd=None if cmd is None else tuple(cmd))
     config = ImageConfig(Platform("linux", "amd64"), run)
     assert read_config(write_config(config)) == config
+
+
+@pytest.mark.parametrize("name", ["User", "WorkingDir", "Env", "Entrypoint", "Cmd", "Shell", "OnBuild"])
+@pytest.mark.parametrize("text", ["A=a\0b", "A=\ud800"])
+def test_what_no_program_can_be_given(name: str, text: str) -> None:
+    """A NUL or half a character in what a step is given is an error that names the field, before anything runs."""
+    value = text if name in ("User", "WorkingDir") else [text]
+    document = {"os": "linux", "architecture": "amd64", "rootfs": {"type": "layers"}, "config": {name: value}}
+    with pytest.raises(ImageError, match=f"'{name}' is not text that a program can be given"):
+        read_config(json.dumps(document).encode())
+
+
+def test_variables_without_a_name_are_dropped() -> None:
+    """An entry of Env without a name means nothing, and the kernel would hand it on all the same."""
+    document = {"rootfs": {"type": "layers"}, "config": {"Env": ["", "=x", "A=b"]}}
+    assert read_config(json.dumps(document).encode()).config.env == (("A", "b"),)
+
+
+def test_more_triggers_than_a_buildfile_has() -> None:
+    """An image that would have every build on it plan a hundred thousand instructions is refused."""
+    document = {"rootfs": {"type": "layers"}, "config": {"OnBuild": ["RUN x"] * (MAX_TRIGGERS + 1)}}
+    with pytest.raises(ImageError, match="1001 ONBUILD instructions"):
+        read_config(json.dumps(document).encode())
