@@ -12,9 +12,11 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from builder.errors import ContextError, MachineError
 from builder.values.repository import Repository, is_commit
@@ -22,6 +24,11 @@ from builder.values.repository import Repository, is_commit
 _PATH = "/usr/local/bin:/usr/bin:/bin"
 _LONGEST_S = 1800.0
 _LAST_LINES = 6
+_BLOCK = 64 << 10
+MOST_FILES = 1_000_000
+"""Files and directories of a commit; the largest repositories have a third of that."""
+MOST_BYTES = 20_000_000_000
+"""Bytes of a commit's files: as many as a layer may have."""
 _SETTINGS = {
     "core.hooksPath": os.devnull,
     "core.fsmonitor": "false",
@@ -90,6 +97,7 @@ class Git:
         self._run(repository, into, ["init", "--quiet", "--object-format", "sha256" if len(commit) == 64 else "sha1"])
         self._run(repository, into, ["config", "remote.origin.url", repository.remote])
         self._fetch(repository, commit, into)
+        self._measure(repository, commit, into)
         self._run(repository, into, ["checkout", "--quiet", "--force", "--detach", commit])
         if repository.submodules and (into / ".gitmodules").is_file():
             self._fetch_submodules(repository, into)
@@ -112,6 +120,31 @@ class Git:
         )
         if found.strip() != commit:
             raise ContextError(f"the git repository {repository.shown} gave {found.strip()[:64]}, not {commit}")
+
+    def _measure(self, repository: Repository, commit: str, into: Path) -> None:
+        """Refuse a commit whose files would fill the disk: a few trees that name each other tenfold are enough.
+
+        git itself lists them until its memory is full, so it is stopped as soon as there are too many.
+        """
+        rows = size = 0
+        process = self._start(repository, into, ["ls-tree", "-r", "-t", "-l", "-z", "--full-tree", commit])
+        fuse = threading.Timer(self.longest_s, _end, (process,))
+        fuse.start()
+        try:
+            assert process.stdout is not None
+            for row in _rows(process.stdout):
+                rows += 1
+                size += _size_of(row)
+                if rows > MOST_FILES or size > MOST_BYTES:
+                    raise ContextError(
+                        f"{repository.shown} has more than {MOST_FILES} files or {MOST_BYTES} bytes at {commit}",
+                        hint="it is made to fill disks, or too large to be taken as a whole",
+                    )
+            if process.wait() != 0:
+                raise ContextError(f"the files of {repository.shown} at {commit} cannot be listed: git failed")
+        finally:
+            fuse.cancel()
+            _end(process)
 
     def _fetch_submodules(self, repository: Repository, into: Path) -> None:
         update = ["submodule", "--quiet", "update", "--init", "--recursive"]
@@ -138,10 +171,22 @@ class Git:
             )
 
     def _run(self, repository: Repository, directory: Path | None, words: Sequence[str]) -> str:
+        process = self._start(repository, directory, words)
+        try:
+            output, complaints = process.communicate(timeout=self.longest_s)
+        except BaseException as error:
+            _end(process)
+            if isinstance(error, subprocess.TimeoutExpired):
+                raise ContextError(f"fetching {repository.shown} took longer than {self.longest_s:.0f} s") from None
+            raise
+        if process.returncode != 0:
+            raise _failure(repository, complaints.decode("utf-8", "replace"))
+        return output.decode("utf-8", "replace")
+
+    def _start(self, repository: Repository, directory: Path | None, words: Sequence[str]) -> subprocess.Popen[bytes]:
         settings = [word for key, value in _SETTINGS.items() for word in ("-c", f"{key}={value}")]
-        command = ["git", *settings, *words]
-        process = subprocess.Popen(
-            command,
+        return subprocess.Popen(
+            ["git", *settings, *words],
             cwd=directory or "/",
             env=self._environment(repository),
             stdin=subprocess.DEVNULL,
@@ -150,17 +195,6 @@ class Git:
             start_new_session=True,
             umask=0o022,
         )
-        try:
-            output, complaints = process.communicate(timeout=self.longest_s)
-        except BaseException as error:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            if isinstance(error, subprocess.TimeoutExpired):
-                raise ContextError(f"fetching {repository.shown} took longer than {self.longest_s:.0f} s") from None
-            raise
-        if process.returncode != 0:
-            raise _failure(repository, complaints.decode("utf-8", "replace"))
-        return output.decode("utf-8", "replace")
 
     def _environment(self, repository: Repository) -> Mapping[str, str]:
         ssh = "ssh -F /dev/null -o BatchMode=yes -o ClearAllForwardings=yes -o PermitLocalCommand=no"
@@ -213,9 +247,42 @@ def _failure(repository: Repository, complaints: str) -> ContextError:
     return ContextError(f"cannot fetch the git repository {repository.shown}: {said or 'git failed'}", hint=hint)
 
 
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Kill a git with all that it has started, if it still runs."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    for pipe in (process.stdout, process.stderr):
+        if pipe is not None:
+            pipe.close()
+
+
+def _rows(stream: IO[bytes]) -> Iterator[bytes]:
+    """What stands between NULs."""
+    rest = b""
+    while data := stream.read(_BLOCK):
+        *rows, rest = (rest + data).split(b"\0")
+        yield from rows
+
+
+def _size_of(row: bytes) -> int:
+    """The size that a row of `git ls-tree -l` tells; 0 for what is no file."""
+    size = row.partition(b"\t")[0].rpartition(b" ")[2]
+    return int(size) if size.isdigit() else 0
+
+
 def _set_times(directory: Path, seconds: int) -> None:
-    """Give everything below a directory of ours (and it) one time; links are not followed."""
-    for path, directories, names in os.walk(directory, topdown=False):
-        for name in (*directories, *names):
-            os.utime(os.path.join(path, name), (seconds, seconds), follow_symlinks=False)
-    os.utime(directory, (seconds, seconds))
+    """Give everything below a directory of ours (and it) one time; links are not followed.
+
+    Without recursion, which os.walk needs before Python 3.12: a repository may be as deep as a path is long.
+    """
+    made = [os.fspath(directory)]
+    for path in made:  # grows meanwhile; a directory stands before what is in it
+        with os.scandir(path) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    made.append(entry.path)
+                else:
+                    os.utime(entry.path, (seconds, seconds), follow_symlinks=False)
+    for path in reversed(made):
+        os.utime(path, (seconds, seconds))

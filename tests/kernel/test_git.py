@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -154,8 +155,56 @@ class TestCheckOut:
             Git().check_out(named(f"{served}/r.git#{'1' * 40}"), "1" * 40, tmp_path / "out")
 
 
+def commit_tree(working: Working, path: str, *, times: int = 0) -> str:
+    """A commit with one file at `path`, its tree under ten names in a tree, and that so often; its id."""
+    source = working.path / "a.txt"
+    blob = working.git("hash-object", "-w", str(source))
+    working.git("read-tree", "--empty")
+    working.git("update-index", "--add", "--cacheinfo", f"100644,{blob},{path}")
+    tree = working.git("write-tree")
+    for _ in range(times):
+        working.git("read-tree", "--empty")
+        for number in range(10):
+            working.git("read-tree", f"--prefix=d{number}/", tree)
+        tree = working.git("write-tree")
+    commit = working.git("commit-tree", "-m", "x", tree)
+    working.git("update-ref", "refs/heads/main", commit)
+    return commit
+
+
 class TestHardening:
     """What git must not do."""
+
+    def test_more_files_than_allowed(
+        self, served: str, working: Working, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Trees that name each other tenfold are counted before they are files, and refused."""
+        commit = commit_tree(working, "f", times=2)
+        working.publish(tmp_path / "served" / "r.git")
+        monkeypatch.setattr(git, "MOST_FILES", 210)
+        Git().check_out(named(f"{served}/r.git"), commit, tmp_path / "out")
+        monkeypatch.setattr(git, "MOST_FILES", 100)
+        with pytest.raises(ContextError, match="has more than 100 files"):
+            Git().check_out(named(f"{served}/r.git"), commit, tmp_path / "other")
+        assert os.listdir(tmp_path / "other") == [".git"]
+
+    def test_more_bytes_than_allowed(
+        self, served: str, working: Working, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The sizes of a commit's files are added up before any is written."""
+        commit = working.commit(large="x" * 5000)
+        working.publish(tmp_path / "served" / "r.git")
+        monkeypatch.setattr(git, "MOST_BYTES", 5000)
+        with pytest.raises(ContextError, match="or 5000 bytes"):
+            Git().check_out(named(f"{served}/r.git"), commit, tmp_path / "out")
+
+    def test_directories_deeper_than_the_stack(self, served: str, working: Working, tmp_path: Path) -> None:
+        """A repository may be as deep as a path is long."""
+        commit = commit_tree(working, "d/" * 1200 + "f")
+        working.publish(tmp_path / "served" / "r.git")
+        Git().check_out(named(f"{served}/r.git"), commit, tmp_path / "out")
+        assert (tmp_path / "out" / "d" / "d").stat().st_mtime == 1_600_000_000
+        subprocess.run(["rm", "-rf", str(tmp_path / "out")], check=True)  # too deep for shutil
 
     def test_settings_of_others(
         self, served: str, working: Working, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
