@@ -46,6 +46,7 @@ from builder.values.crossing import (
 )
 
 _OURS = ("/dev", "/proc", "/sys")
+_LONGEST_TARGET = 2048  # half of what the kernel takes: it is also looked for below directories of ours
 
 
 class Sharing(Enum):
@@ -117,6 +118,8 @@ def _depth(path: str) -> int:
 
 def _check_target(target: str) -> None:
     """Refuse targets that would cover what the sandbox relies on. Links to these are dealt with when they are met."""
+    if len(os.fsencode(target)) > _LONGEST_TARGET:
+        raise ContextError(f"nothing can be mounted at {target[:40]!r}…: the path is too long")
     plain = os.path.normpath("/" + target.lstrip("/"))
     if plain == "/" or plain in _OURS or plain.startswith(("/proc/", "/sys/")):
         raise ContextError(

@@ -25,6 +25,7 @@ Not 1970: ZIP archives made from such files cannot hold a date before 1980.
 
 Content = bytes | Callable[[], int] | None
 _MAX_LINKS = 40  # as the kernel's limit, path_resolution(7)
+_PATH_MAX = 4096  # path_resolution(7): nobody in the image could ask for a longer one
 MAX_MADE_BYTES = 32 << 20
 """How long the names of directories that are made on the way may be together.
 
@@ -107,7 +108,12 @@ class Placement:
         return any(b"/".join(parts[:length]) in self.hidden for length in range(1, len(parts) + 1))
 
     def resolve(self, path: bytes, follow_last: bool = True) -> bytes:
-        """The real path of a name. What does not exist is kept as it is written."""
+        """The real path of a name. What does not exist is kept as it is written.
+
+        Raises BuildfileError for a loop of links, and for a path that is longer than the kernel takes.
+        """
+        if len(path) > _PATH_MAX:
+            raise BuildfileError(f"the path {_shown(path[:40])}… has more than {_PATH_MAX} bytes", span=self.span)
         waiting = [part for part in path.split(b"/") if part not in (b"", b".")][::-1]
         real: list[bytes] = []
         links = 0

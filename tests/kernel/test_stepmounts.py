@@ -100,9 +100,11 @@ class TestAsData:
         )
         assert Bind(f"{stage.path}/memory/mount-1", "/dev/pipes/EOF", False, limited, True) in operations
 
-    @pytest.mark.parametrize("target", ["/", "//", "/..", "/proc", "/proc/sys", "/sys/fs", "/dev", "/a/../dev", "."])
+    @pytest.mark.parametrize(
+        "target", ["/", "//", "/..", "/proc", "/proc/sys", "/sys/fs", "/dev", "/a/../dev", ".", "/d" * 2000]
+    )
     def test_targets_of_the_sandbox(self, target: str, tmp_path: Path) -> None:
-        """The root, /dev, /proc, /sys and what is in the last two cannot be mounted on."""
+        """The root, /dev, /proc, /sys, what is in the last two, and paths too long for the kernel cannot be mounted on."""
         with pytest.raises(ContextError, match="nothing can be mounted"):
             stage_all(_step(TmpfsMount(target)), [], _stage(tmp_path), lambda *_: "")
 

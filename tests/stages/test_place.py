@@ -299,3 +299,9 @@ def test_directories_on_the_way_are_bounded() -> None:
         for number in range(100):
             place.make_parents(b"%d/" % number + b"d/" * 1900 + b"f")
     assert len(place.items) < 100_000
+
+
+def test_a_path_longer_than_the_kernel_takes() -> None:
+    """A name that no program of the image could use is refused at once, however many directories it implies."""
+    with pytest.raises(BuildfileError, match="has more than 4096 bytes"):
+        placement().resolve(b"d/" * 500_000)
