@@ -21,7 +21,9 @@ from builder.values.request import BuildRequest
 
 BUILDFILE_NAMES = ("Buildfile", "Containerfile", "Dockerfile")
 IGNORE_NAMES = (".containerignore", ".dockerignore")
-TEXT_LIMIT_BYTES = 16 << 20
+TEXT_LIMIT_BYTES = 8 << 20
+MOST_LINES = 200_000
+"""Lines of a Buildfile: each is an object, and ten million of them would be a gigabyte."""
 _POINT = "point to the Buildfile with -f"
 
 
@@ -74,6 +76,8 @@ def decode_buildfile(data: bytes, name: str) -> str:
     """The text of a Buildfile. Raises BuildfileError for what is not text."""
     if b"\0" in data:
         raise BuildfileError(f"{name} is not a text file (it holds a NUL byte)", hint=_POINT)
+    if data.count(b"\n") > MOST_LINES:
+        raise BuildfileError(f"{name} has more than {MOST_LINES} lines", hint="copy large files from the context")
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:

@@ -10,7 +10,7 @@ import pytest
 
 from builder.errors import BuildfileError, ContextError
 from builder.source import SourceText
-from builder.stages.gather import TEXT_LIMIT_BYTES, decode_buildfile, read_buildfile, read_ignore_rules
+from builder.stages.gather import MOST_LINES, TEXT_LIMIT_BYTES, decode_buildfile, read_buildfile, read_ignore_rules
 from builder.values.event import Event, StepStarted
 from builder.values.request import BuildRequest
 from tests.stages.builds import Bench, content
@@ -70,7 +70,7 @@ def test_a_huge_buildfile(tmp_path: Path) -> None:
     """A file beyond the limit is refused without being read whole."""
     with open(tmp_path / "Buildfile", "wb") as file:
         file.truncate(TEXT_LIMIT_BYTES + 1)
-    with pytest.raises(BuildfileError, match="larger than 16 MiB"):
+    with pytest.raises(BuildfileError, match="larger than 8 MiB"):
         _read(tmp_path)
 
 
@@ -223,3 +223,10 @@ def test_nothing_stays_open(bench: Bench) -> None:
         except ContextError:
             pass
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_more_lines_than_a_buildfile_has() -> None:
+    """Each line costs memory: a file of nothing but line ends is refused before it is cut into lines."""
+    assert decode_buildfile(b"\n" * MOST_LINES, "x")
+    with pytest.raises(BuildfileError, match="more than 200000 lines"):
+        decode_buildfile(b"\n" * (MOST_LINES + 1), "x")
