@@ -6,6 +6,7 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from builder.commands.arguments import bad, read_platform
@@ -19,7 +20,7 @@ from builder.stages.images import build_platform
 from builder.stages.intake import Taken, take_in
 from builder.stages.transfer import wanted_image
 from builder.store import Store
-from builder.values.event import Emit
+from builder.values.event import Emit, Event, Transfer
 from builder.values.platform import Platform
 
 _STDIN = "standard input"
@@ -43,7 +44,7 @@ def run(line: Line, caller: Caller) -> int:
             _input(text, caller, store) as (path, name),
         ):
             for packed in contents_of(path, name, platform or build_platform(), store.blobs.temporary):
-                lines += _said(_taken(packed, platform, store, emit))
+                lines += _said(_taken(packed, platform, store, _as_loads(emit)))
     finally:  # what was loaded before an error is there
         caller.say(lines)
     return 0
@@ -52,6 +53,15 @@ def run(line: Line, caller: Caller) -> int:
 def _taken(packed: Packed, platform: Platform | None, store: Store, emit: Emit) -> Taken:
     image = wanted_image(packed.source, platform, emit)
     return take_in(packed.source, image, packed.names_of(image), store, emit)
+
+
+def _as_loads(emit: Emit) -> Emit:
+    """Nothing of an archive is pulled: its transfers are called loads."""
+
+    def relabelled(event: Event) -> None:
+        emit(replace(event, verb="load") if isinstance(event, Transfer) else event)
+
+    return relabelled
 
 
 def _said(taken: Taken) -> list[str]:

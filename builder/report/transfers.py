@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from builder.report.text import human_seconds, human_size
 from builder.values.event import Transfer
 
-_DONE = {"pull": "pulled", "push": "pushed"}
+_DONE = {"pull": "pulled", "push": "pushed", "load": "loaded"}
 """The verbs that are summed up at the end; the others only go with them."""
 
 

@@ -12,20 +12,22 @@ from collections.abc import Callable, Sequence
 from builder.errors import ImageError
 from builder.oci.convert import as_docker, as_oci
 from builder.oci.listing import listing_of
-from builder.oci.manifest import INDEX_TYPES, MAX_DOCUMENT_BYTES
+from builder.oci.manifest import INDEX_TYPES
 from builder.oci.push import Pushed, Watch, push_listing
 from builder.oci.source import ReadDocument, load_image
 from builder.stages.arrivals import called
 from builder.stages.images import build_platform
 from builder.stages.stock import Stock
 from builder.store.store import Store
+from builder.tree import bounds
 from builder.values.access import Access
 from builder.values.digest import Digest
 from builder.values.event import Emit, Note, Transfer
-from builder.values.image import Descriptor
+from builder.values.image import DOCKER_CONFIG, MEDIA_CONFIG, Descriptor
 from builder.values.output import MediaTypes
 from builder.values.reference import Reference
 
+_CONFIGS = (MEDIA_CONFIG, DOCKER_CONFIG, "application/vnd.oci.empty.v1+json")
 _REPORT_S = 0.1  # a transfer is told of this often; what shows it decides how much of that people see
 
 
@@ -62,14 +64,16 @@ def in_media_types(manifest: Descriptor, wanted: MediaTypes | None, store: Store
 
 
 def _reader(store: Store) -> ReadDocument:
-    return lambda point: store.blobs.read(point.digest, MAX_DOCUMENT_BYTES)
+    return lambda point: store.blobs.read(point.digest, bounds.limits().document_bytes)
 
 
 def progress_of(emit: Emit) -> Callable[[Descriptor, int], None]:
-    """Tells of a push as events: now and then, and when a blob is there."""
+    """Tells of the layers of a push as events: now and then, and when one is there. A config is small, and no layer."""
     told_s: dict[Digest, float] = {}
 
     def progress(blob: Descriptor, done: int) -> None:
+        if blob.media_type in _CONFIGS:
+            return
         now_s = time.monotonic()
         if done == blob.size or now_s - told_s.get(blob.digest, 0.0) >= _REPORT_S:
             told_s[blob.digest] = now_s

@@ -47,7 +47,8 @@ class StepFinished:
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """A blob on its way; `done` and `total` in bytes, `done == total` is the last one. `verb`: pull, push, unpack."""
+    """A blob on its way; `done` and `total` in bytes, `done == total` is the last one. `verb`: pull, push, load,
+    unpack."""
 
     verb: str
     what: str

@@ -59,9 +59,10 @@ LOADED = ["Loaded image: app:1", "Loaded image: localhost/app:2", f"Loaded image
 
 
 def test_every_image_is_loaded_and_said(tmp_path: Path, archive: Path) -> None:
-    """In docker's words, which scripts read; -q only leaves the progress out."""
+    """In docker's words, which scripts read; the progress speaks of loads, and -q leaves it out."""
     who = load(tmp_path, str(archive))
     assert said(who).splitlines() == LOADED
+    assert "load " in remarked(who) and "loaded " in remarked(who) and "pull" not in remarked(who)
     digest = str(ONE.image.manifest.digest)
     assert names_in(tmp_path) == {"docker.io/library/app:1": digest, "localhost/app:2": digest}
     who = load(tmp_path, "a.tar", quiet=True)
