@@ -1,8 +1,8 @@
 """Pull, push, save and load of a large image, beside skopeo's: `python -m benchmarks.transfers [MEGABYTES [RUNS]]`.
 
 A Debian docker-registry on loopback holds an image of four layers, half of it random. Both tools move it in turn, as
-the user who starts this, each time from or to a place that has nothing of it yet; pushes go to a second registry, so
-that nothing can be mounted. Printed are the median and least wall
+the user who starts this, each time from or to a place that has nothing of it yet; each push goes to a new
+registry, so that nothing is there or can be mounted, and then once again. Printed are the median and least wall
 time, the median of CPU time and the largest peak memory (of one process, from wait4) of each, and the ratio of the
 medians. A pull of ours also reads every layer to prove its diff-id and to make its index; skopeo's does not.
 """
@@ -61,34 +61,52 @@ def main() -> None:
         first = [*skopeo, "--dest-tls-verify=false", f"oci:{room}/image:1", f"docker://{address}/image:1"]
         subprocess.run(first, check=True)
         subprocess.run(ours(room, "ours", "pull", "-q", f"{address}/image:1"), check=True, stdout=subprocess.DEVNULL)
-        with registry(room, "target") as target:
-            for work, tools in works(room, address, target, skopeo).items():
-                report(work, measured(tools, runs, room))
+        for work, tools in works(room, address, skopeo).items():
+            report(work, measured(tools, runs, room))
+        for work, found in measured_pushes(pushes(room, address, skopeo), runs, room).items():
+            report(work, found)
 
 
-def works(room: Path, address: str, target: str, skopeo: list[str]) -> dict[str, dict[str, Work]]:
+def works(room: Path, address: str, skopeo: list[str]) -> dict[str, dict[str, Work]]:
     """Each work as each tool does it."""
-    plain = [*skopeo, "--src-tls-verify=false", "--dest-tls-verify=false"]
     image = f"{address}/image:1"
+    pull = [*skopeo, "--src-tls-verify=false", f"docker://{image}"]
+    save = [*skopeo, f"oci:{room}/image:1"]
     return {
         "pull": {
             "pybuild": lambda n: ours(room, f"new-{n}", "pull", "-q", image),
-            "skopeo": lambda n: [*plain, f"docker://{image}", f"oci:{room}/new-skopeo-{n}:1"],
-        },
-        "push": {
-            "pybuild": lambda n: ours(room, "ours", "push", "-q", image, f"{target}/ours-{n}:1"),
-            "skopeo": lambda n: [*plain, f"oci:{room}/image:1", f"docker://{target}/theirs-{n}:1"],
-        },
-        "push again": {
-            "pybuild": lambda _: ours(room, "ours", "push", "-q", image, f"{target}/ours-0:1"),
-            "skopeo": lambda _: [*plain, f"oci:{room}/image:1", f"docker://{target}/theirs-0:1"],
+            "skopeo": lambda n: [*pull, f"oci:{room}/new-skopeo-{n}:1"],
         },
         "save": {
             "pybuild": lambda n: ours(room, "ours", "save", "-o", f"{room}/new-{n}.tar", image),
-            "skopeo": lambda n: [*plain, f"oci:{room}/image:1", f"docker-archive:{room}/new-skopeo-{n}.tar:a/b:1"],
+            "skopeo": lambda n: [*save, f"docker-archive:{room}/new-skopeo-{n}.tar:a/b:1"],
         },
         "load": {"pybuild": lambda n: ours(room, f"new-{n}", "load", "-q", "-i", f"{room}/kept.tar")},
     }
+
+
+def pushes(room: Path, address: str, skopeo: list[str]) -> dict[str, Callable[[str], list[str]]]:
+    """A push as each tool does it, to a registry of this address."""
+    push = [*skopeo, "--dest-tls-verify=false", f"oci:{room}/image:1"]
+    return {
+        "pybuild": lambda target: ours(room, "ours", "push", "-q", f"{address}/image:1", f"{target}/image:1"),
+        "skopeo": lambda target: [*push, f"docker://{target}/image:1"],
+    }
+
+
+def measured_pushes(
+    tools: dict[str, Callable[[str], list[str]]], runs: int, room: Path
+) -> dict[str, dict[str, list[Run]]]:
+    """Every tool in turn, so many times, each to a registry of its own, where it pushes twice."""
+    found: dict[str, dict[str, list[Run]]] = {work: {tool: [] for tool in tools} for work in ("push", "push again")}
+    for number in range(runs):
+        for tool, command in tools.items():
+            with registry(room, f"{tool}-{number}") as target:
+                os.sync()
+                for runs_of in found.values():
+                    runs_of[tool].append(watched(command(target)))
+            shutil.rmtree(room / f"{tool}-{number}")
+    return found
 
 
 def ours(room: Path, store: str, *words: str) -> list[str]:
