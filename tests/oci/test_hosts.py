@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import pytest
+import requests
+from hypothesis import given
+from hypothesis import strategies as st
+from urllib3.util import parse_url
 
 from builder.oci.hosts import (
     is_loopback,
@@ -210,3 +214,43 @@ def test_a_proxy_that_cannot_be_used_is_not_repeated(proxy: str) -> None:
         proxies_for("https://a/", {"https_proxy": proxy})
     assert caught.value.__cause__ is None
     assert proxies_for("https://a/", {"https_proxy": "https://me:p@ss@[::1]:3128"})
+
+
+PIECES = (
+    "a",
+    "b.c",
+    "@",
+    "\\",
+    ":",
+    "/",
+    "?",
+    "#",
+    "[",
+    "::1",
+    "]",
+    "%",
+    "80",
+    " ",
+    "\t",
+    "\u00e9",
+    "%2e",
+    "127.1",
+    ";",
+)
+
+
+@given(st.sampled_from(("http://", "https://")), st.lists(st.sampled_from(PIECES), max_size=8))
+def test_an_origin_is_where_a_request_goes(scheme: str, pieces: list[str]) -> None:
+    """Whatever is judged by its origin is connected to under the same scheme, host and port."""
+    url = scheme + "".join(pieces)
+    try:
+        found = origin(url)
+        asked = parse_url(requests.Request("GET", url).prepare().url or "")
+    except (ValueError, requests.RequestException):
+        return
+    host = (asked.host or "").strip("[]").lower()
+    assert host.startswith("xn--") or found == (
+        asked.scheme,
+        host,
+        asked.port or {"http": 80, "https": 443}[scheme[:-3]],
+    )
