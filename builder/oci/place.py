@@ -12,6 +12,7 @@ from typing import BinaryIO
 
 from builder.errors import StoreError
 from builder.oci.verify import CHUNK_BYTES
+from builder.tree.nameless import give_name, open_nameless
 from builder.values.image import Descriptor
 
 _TEMPORARY = re.compile(r"\..*\.[0-9a-f]{12}\.pybuild-tmp\Z")
@@ -34,14 +35,20 @@ def replace_file(path: Path, data: bytes) -> None:
 
 
 def write_whole(path: Path, write: Callable[[BinaryIO], None]) -> None:
-    """Have `write` fill a file, which is put in place (its directory made) when all is on the disk. Raises OSError."""
+    """Have `write` fill a file, which is put in place (its directory made) when all is on the disk. Raises OSError.
+
+    It has no name meanwhile, where the file system knows that: nobody would find it after the kill of a process.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = temporary_beside(path)
+    fd = open_nameless(str(path.parent), 0o666)
     try:
-        with open(temporary, "xb") as file:
+        with open(temporary, "xb") if fd is None else os.fdopen(fd, "wb") as file:
             write(file)
             file.flush()
             os.fsync(file.fileno())
+            if fd is not None:
+                give_name(fd, str(temporary))  # link(2) replaces nothing
         os.rename(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)

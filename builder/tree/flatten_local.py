@@ -4,7 +4,8 @@ The names come from an image and the directory may hold anything, links of a str
 either: every directory is opened beneath the handle of the destination with no symbolic link on the way (openat2(2)
 with RESOLVE_BENEATH and RESOLVE_NO_SYMLINKS), and everything else is done relative to that handle. Whoever exchanges a
 directory for a link while we work finds that we write into the directory that was there, or fail. Contents are written
-beside their name and renamed over it, so what had that name, a link included, is replaced and never written through.
+to files without a name, and those get theirs by link(2), or by a rename over what had it: that, a link included, is
+replaced and never written through.
 
 Owners and attributes are not kept. setuid and setgid are not either: such a file of root's would lend the caller's own
 rights to everybody. A directory is always open to its owner, who may want to remove it. Special files are left out.
@@ -23,6 +24,7 @@ from typing import Final, Self
 
 from builder.errors import StoreError
 from builder.tree.flatten import Content
+from builder.tree.nameless import give_name, open_nameless
 from builder.tree.safe import Root, Walk, kind_word, shown
 from builder.values.entry import Entry, Kind
 
@@ -104,7 +106,7 @@ class Directory:
             case Kind.DIR:
                 self._directory(parent, name, entry)
             case Kind.FILE:
-                self._place(parent, name, lambda at: _write(parent, at, entry, content))
+                self._file(parent, name, entry, content)
             case Kind.SYMLINK:
                 self._place(parent, name, lambda at: _link(parent, at, entry))
             case Kind.HARDLINK:
@@ -128,6 +130,21 @@ class Directory:
                 raise _in_the_way(self._target, entry.path, kind_word(status.st_mode), "a directory")
             if status.st_mode & _OWNERS_BITS != _OWNERS_BITS:
                 os.chmod(f"/proc/self/fd/{fd}", stat.S_IMODE(status.st_mode) | _OWNERS_BITS)
+        finally:
+            os.close(fd)
+
+    def _file(self, parent: int, name: bytes, entry: Entry, content: Content) -> None:
+        """Write a file before it has a name: who is killed meanwhile leaves nothing to be found."""
+        fd = open_nameless(parent, 0o600)
+        if fd is None:
+            self._place(parent, name, lambda at: _write(parent, at, entry, content))
+            return
+        try:
+            _fill(fd, entry, content)
+            try:
+                give_name(fd, name, parent)
+            except FileExistsError:
+                self._place(parent, name, lambda at: give_name(fd, at, parent))
         finally:
             os.close(fd)
 
@@ -171,14 +188,18 @@ class Directory:
 def _write(parent: int, name: bytes, entry: Entry, content: Content) -> None:
     fd = os.open(name, _CREATE, 0o600, dir_fd=parent)
     try:
-        for piece in content:
-            view = memoryview(piece)
-            while view:
-                view = view[os.write(fd, view) :]
-        os.fchmod(fd, entry.mode & _KEPT_BITS)
-        os.utime(fd, ns=(entry.mtime_ns, entry.mtime_ns))
+        _fill(fd, entry, content)
     finally:
         os.close(fd)
+
+
+def _fill(fd: int, entry: Entry, content: Content) -> None:
+    for piece in content:
+        view = memoryview(piece)
+        while view:
+            view = view[os.write(fd, view) :]
+    os.fchmod(fd, entry.mode & _KEPT_BITS)
+    os.utime(fd, ns=(entry.mtime_ns, entry.mtime_ns))
 
 
 def _link(parent: int, name: bytes, entry: Entry) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
 from builder.errors import StoreError
-from builder.oci.place import copy_range, place_blob, replace_file
+from builder.oci.place import copy_range, place_blob, replace_file, write_whole
 from builder.values.digest import Digest
 from builder.values.image import MEDIA_LAYER, Descriptor
 
@@ -22,6 +24,33 @@ def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
     replace_file(tmp_path / "f", b"new")
     assert (tmp_path / "f").read_bytes() == b"new"
     assert os.listdir(tmp_path) == ["f"]
+
+
+def test_a_file_under_way_has_no_name(tmp_path: Path) -> None:
+    """Nothing is beside the old file while the new one is written, so a process that is killed leaves nothing."""
+    (tmp_path / "f").write_bytes(b"old")
+
+    def write(out: BinaryIO) -> None:
+        out.write(b"new" * 100_000)
+        out.flush()
+        assert os.listdir(tmp_path) == ["f"]
+        assert (tmp_path / "f").read_bytes() == b"old"
+
+    write_whole(tmp_path / "f", write)
+    assert (tmp_path / "f").read_bytes() == b"new" * 100_000
+    assert os.listdir(tmp_path) == ["f"]
+
+
+def test_a_failure_leaves_the_old_file(tmp_path: Path) -> None:
+    """Whatever goes wrong while it is written, what was there stays, and nothing else is."""
+    (tmp_path / "f").write_bytes(b"old")
+
+    def fail(_: BinaryIO) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    with pytest.raises(OSError, match="full"):
+        write_whole(tmp_path / "f", fail)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"f": b"old"}
 
 
 def test_a_blob_is_placed_and_nothing_else(tmp_path: Path) -> None:

@@ -7,12 +7,13 @@ import stat
 import tempfile
 import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from builder.errors import StoreError
+from builder.tree import flatten_local
 from builder.tree.flatten import flattened
 from builder.tree.flatten_local import write_files
 from builder.tree.pack import Item
@@ -201,6 +202,28 @@ def test_a_failure_leaves_nothing_half_written(out: Path) -> None:
     with pytest.raises(StoreError, match="gone"):
         write_files([(Entry(b"f", Kind.FILE, size=9), broken())], str(out))  # type: ignore[list-item]
     assert os.listdir(out) == ["f"] and (out / "f").read_text() == "old"
+
+
+def test_a_file_under_way_has_no_name(out: Path) -> None:
+    """While a content is written nothing of it is in the directory, so a process that is killed leaves nothing."""
+    out.mkdir()
+    (out / "f").write_text("old")
+
+    def watched() -> Iterator[bytes]:
+        yield b"ne"
+        assert os.listdir(out) == ["f"] and (out / "f").read_text() == "old"
+        yield b"w"
+
+    write_files([(Entry(b"f", Kind.FILE, size=3), watched())], str(out))
+    assert os.listdir(out) == ["f"] and (out / "f").read_text() == "new"
+
+
+def test_file_systems_without_nameless_files(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where files need a name to be written, as on NFS, they have one of ours until they are whole."""
+    monkeypatch.setattr(flatten_local, "open_nameless", lambda *_: None)
+    for content in (b"old", b"new"):
+        put(out, [file(b"f", content)])
+        assert os.listdir(out) == ["f"] and (out / "f").read_bytes() == content
 
 
 def test_many_directories(out: Path) -> None:
