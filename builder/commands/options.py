@@ -69,6 +69,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(("--iidfile",), Group.RESULT, "write the image id there (its config's digest)", "FILE"),
     Option(("--metadata-file",), Group.RESULT, "write digests and names there, as JSON", "FILE"),
     Option(("--network",), Group.STEPS, "auto (default), none, host or proxy", "MODE"),
+    Option(("--allow-host",), Group.STEPS, "of --network proxy: HOST, *.DOMAIN or HOST:PORT", "PATTERN", True),
     Option(("--add-host",), Group.STEPS, "a line for /etc/hosts", "HOST:IP", True),
     Option(("--secret",), Group.STEPS, "id=ID,src=FILE or id=ID,env=NAME", "SECRET", True),
     Option(("--ssh",), Group.STEPS, "an agent: default, or ID=SOCKET", "AGENT", True),
@@ -109,6 +110,7 @@ class BuildOptions:
     iidfile: str | None = None
     metadata_file: str | None = None
     network: str | None = None
+    allow_host: tuple[str, ...] = ()
     add_host: tuple[str, ...] = ()
     secret: tuple[str, ...] = ()
     ssh: tuple[str, ...] = ()

@@ -23,7 +23,9 @@ from builder.values.request import BuildRequest, Secret, SshAgent
 from builder.values.security import Privileges
 
 if TYPE_CHECKING:
+    from builder.values.hosts import HostPattern
     from builder.values.output import Annotation, Output
+    from builder.values.settings import Settings
 
 STDIN_LIMIT_BYTES = 16 * 1024 * 1024
 """More than this on standard input is not a Buildfile that somebody wrote."""
@@ -58,6 +60,7 @@ def request_of(options: BuildOptions, caller: Caller) -> BuildRequest:
         secrets=_secrets(options.secret, caller),
         ssh=_agents(options.ssh, caller),
         allow=arguments.read_allow(options.allow),
+        allow_hosts=_allowed_hosts(options, settings),
         add_hosts=tuple(arguments.read_add_host(word) for word in options.add_host),
         ulimits=tuple(arguments.read_ulimit(word) for word in options.ulimit),
         memory_bytes=arguments.read_memory(options.memory),
@@ -182,6 +185,15 @@ def _pushed_to(outputs: tuple[Output, ...], tags: tuple[str, ...]) -> tuple[str,
     from builder.commands.outputs import pushed_to
 
     return pushed_to(outputs, tags)
+
+
+def _allowed_hosts(options: BuildOptions, settings: Settings) -> tuple[HostPattern, ...]:
+    if not options.allow_host:
+        return ()
+    from builder.commands.hosts import read_allowed_hosts
+
+    network = settings.network.value if options.network is None else arguments.read_network(options.network)
+    return read_allowed_hosts(options.allow_host, network)
 
 
 def _annotations(words: tuple[str, ...]) -> tuple[Annotation, ...]:

@@ -13,6 +13,7 @@ from builder.report.mask import Mask
 from builder.report.text import human_seconds
 from builder.report.transfers import Transfers
 from builder.values.event import (
+    Contacted,
     Event,
     Exported,
     ImageReady,
@@ -77,8 +78,8 @@ class PlainReporter:
                 return [phrases.note(self._mask.text(text))]
             case Warned():
                 return [self._mask.text(phrases.warning(event))]
-            case ImageReady() | Exported():
-                return []  # the summary at the end says it
+            case ImageReady() | Exported() | Contacted():
+                return []  # the summary at the end says it, and `pybuild builds show`
 
     def _rest(self, step: StepId) -> list[str]:
         cutter = self._cutters.pop(step, None)

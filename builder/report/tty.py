@@ -19,6 +19,7 @@ from builder.report.screen import Screen
 from builder.report.text import human_seconds
 from builder.report.transfers import Transfers
 from builder.values.event import (
+    Contacted,
     Event,
     Exported,
     ImageReady,
@@ -100,8 +101,8 @@ class TtyReporter:
                 self._above.append(phrases.note(self._mask.text(text)))
             case Warned():
                 self._above.append(self._colored(_YELLOW, self._mask.text(phrases.warning(event))))
-            case ImageReady() | Exported():
-                pass  # the summary at the end says it
+            case ImageReady() | Exported() | Contacted():
+                pass  # the summary at the end says it, and `pybuild builds show`
 
     def _output(self, step: StepId, data: bytes) -> None:
         running = self._steps.get(step)

@@ -31,6 +31,8 @@ def run_key(step: RunStep, chain: ChainId, mounts: Sequence[Plain], request: Bui
         "ulimits": [[limit.name, limit.soft, limit.hard] for limit in request.ulimits],
         "epoch": step.source_date_epoch,
     }
+    if step.network == "proxy" and request.allow_hosts:
+        value["allowed_hosts"] = sorted(map(str, request.allow_hosts))
     if step.hostname:  # else the key is what it was before steps could have one
         value["hostname"] = step.hostname
     value |= _privileges(step, request)

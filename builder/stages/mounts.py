@@ -104,6 +104,11 @@ class Mounted:
     env: list[tuple[str, str]] = field(default_factory=list)
     _files: list[int] = field(default_factory=list)
 
+    def add_descriptor(self, fd: int) -> int:
+        """A copy of a descriptor that goes along; its number among all that do."""
+        self._files.append(os.dup(fd))
+        return len(self._files)
+
     @property
     def fds(self) -> tuple[int, ...]:
         """The descriptors that go after the output's."""

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from builder.stages.door import Door
 from builder.stages.hands import Hands
 from builder.values.crossing import NetworkJob, NetworkMode, NetworkPlace
+from builder.values.event import StepId
 from builder.values.step import RunStep
 
 RESOLVER = "10.0.2.3"
@@ -30,6 +31,8 @@ class StepNetwork:
     resolv_conf: str = ""
     hosts: tuple[str, ...] = ()
     namespace: NetworkPlace | None = None
+    proxy: int | None = None  # of PROXY: the descriptor that takes its listener
+    env: tuple[tuple[str, str], ...] = ()  # variables that come before all others
 
 
 def prepare(step: RunStep, hands: Hands) -> None:
@@ -39,15 +42,20 @@ def prepare(step: RunStep, hands: Hands) -> None:
 
 
 @contextmanager
-def connected(step: RunStep, hands: Hands) -> Iterator[StepNetwork]:
+def connected(step: RunStep, step_id: StepId, hands: Hands) -> Iterator[StepNetwork]:
     """The step's network for as long as it runs. Raises MachineError, OSError."""
     match NetworkMode(step.network):
         case NetworkMode.NONE:
             yield StepNetwork(NetworkMode.NONE, _of_the_host("/etc/resolv.conf"))
         case NetworkMode.HOST:
             yield _of_host()
-        case _:
+        case NetworkMode.DEFAULT:
             yield _of_build(hands.door, _job(hands))
+        case NetworkMode.PROXY:
+            from builder.stages import gate
+
+            with gate.gated(step, step_id, hands) as proxy:
+                yield StepNetwork(NetworkMode.PROXY, gate.NO_NAMES, proxy=proxy, env=gate.variables(hands))
 
 
 def _of_host() -> StepNetwork:

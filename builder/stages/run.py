@@ -45,10 +45,12 @@ def run_step(step: RunStep, step_id: StepId, stack: Stack, built: Mapping[int, S
     account = account_of(step.user, stack, hands.layers, step.span)
     scratch = hands.store.snapshots.scratch()
     try:
-        with mounted(step, built, scratch, hands) as mounts, connected(step, hands) as network:
+        with mounted(step, built, scratch, hands) as mounts, connected(step, step_id, hands) as network:
             upper = scratch / "fs"
             spec = _spec(step, tree, account, (upper, scratch / "work"), mounts, hands)
             spec = _networked(spec, step, network, hands)
+            if network.proxy is not None:
+                spec = replace(spec, proxy_fd=mounts.add_descriptor(network.proxy))
             output = _Output(step_id, hands)
             status = output.collect(spec, mounts.fds)
         if status:
@@ -146,12 +148,18 @@ def _capabilities(step: RunStep, network: NetworkMode, hands: Hands) -> tuple[st
 def _networked(spec: StepSpec, step: RunStep, network: StepNetwork, hands: Hands) -> StepSpec:
     return replace(
         spec,
+        env=_with(spec.env, network.env),
         capabilities=_capabilities(step, network.mode, hands),
         network=network.mode,
         namespace=network.namespace,
         hosts=_hosts(spec.hostname, hands.request.add_hosts, network),
         resolv_conf=network.resolv_conf,
     )
+
+
+def _with(env: tuple[tuple[str, str], ...], more: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+    names = {name for name, _ in more}
+    return (*(pair for pair in env if pair[0] not in names), *more)
 
 
 def _script_mounts(step: RunStep, mounts: Mounted, account: Account) -> tuple[StepMount, ...]:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from builder.source import Span
 from builder.values.digest import Digest
+
+if TYPE_CHECKING:  # most builds never see one
+    from builder.values.contact import Contacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,14 @@ class ImageReady:
     size: int
 
 
+@dataclass(frozen=True, slots=True)
+class Contacted:
+    """What a step talked to through the proxy of `--network=proxy`; comes when its command has ended."""
+
+    step: StepId
+    contacts: Contacts
+
+
 PUSHED = "registry"
 """The kind of what was sent to a registry; its destination is a name."""
 
@@ -94,6 +106,8 @@ class Exported:
     digest: Digest | None = None
 
 
-Event = StepStarted | StepCached | StepOutput | StepFinished | Transfer | Note | Warned | ImageReady | Exported
+Event = (
+    StepStarted | StepCached | StepOutput | StepFinished | Contacted | Transfer | Note | Warned | ImageReady | Exported
+)
 
 Emit = Callable[[Event], None]

@@ -16,6 +16,7 @@ from builder.values.reference import Reference
 from builder.values.security import Privileges
 
 if TYPE_CHECKING:  # a build without outputs need not know what outputs are
+    from builder.values.hosts import HostPattern
     from builder.values.output import Annotation, Output
 
 
@@ -71,6 +72,7 @@ class BuildRequest:
     secrets: tuple[Secret, ...] = ()
     ssh: tuple[SshAgent, ...] = ()
     allow: tuple[str, ...] = ()
+    allow_hosts: tuple[HostPattern, ...] = ()  # of the network `proxy`: whom steps may talk to; none is all
     add_hosts: tuple[tuple[str, str], ...] = ()
     ulimits: tuple[Ulimit, ...] = ()
     memory_bytes: int = 0

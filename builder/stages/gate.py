@@ -1,0 +1,74 @@
+"""`--network=proxy`: a step whose only way out is our proxy, what it is told of that, and what it talked to."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from ipaddress import ip_address
+
+from builder.kernel.dial import Dialler
+from builder.kernel.network import PROXY_PORT
+from builder.kernel.proxy import StepProxy
+from builder.oci.hosts import proxies_for
+from builder.stages.hands import Hands
+from builder.values.contact import Contact
+from builder.values.event import Contacted, Note, StepId
+from builder.values.hosts import HostRules
+from builder.values.step import RunStep
+
+NO_NAMES = (
+    "# --network=proxy: names are looked up by the proxy at 127.0.0.1 alone\n"
+    "nameserver 127.0.0.1\noptions attempts:1 timeout:1\n"
+)
+"""A step's resolv.conf. Nobody listens there, so that a look-up fails at once."""
+_LOOPBACK = ("127.0.0.1", "::1")
+_MOST_NOTES = 20
+
+
+@contextmanager
+def gated(step: RunStep, step_id: StepId, hands: Hands) -> Iterator[int]:
+    """Serve the step; gives the descriptor that its process sends the listener through. Tells what it talked to."""
+    proxies = dict(step.hidden_env)
+
+    def route(scheme: str, host: str, port: int) -> str:
+        shown = f"[{host}]" if ":" in host else host
+        return proxies_for(f"{scheme}://{shown}:{port}/", proxies).get(scheme, "")
+
+    proxy = StepProxy(Dialler(HostRules(hands.request.allow_hosts), route), _teller(hands))
+    try:
+        with proxy:
+            yield proxy.fd
+    finally:
+        contacts = proxy.contacts()
+        if contacts.kept:
+            hands.emit(Contacted(step_id, contacts))
+
+
+def _teller(hands: Hands) -> Callable[[Contact], None]:
+    numbers = itertools.count(1)
+
+    def tell(contact: Contact) -> None:
+        number = next(numbers)
+        if number <= _MOST_NOTES:
+            hands.emit(Note(f"a step was refused {contact.target}: {contact.refusal}"))
+        elif number == _MOST_NOTES + 1:
+            hands.emit(Note("that step was refused more; `pybuild builds show` has the rest"))
+
+    return tell
+
+
+def variables(hands: Hands) -> tuple[tuple[str, str], ...]:
+    """What the step's environment says of the proxy, whatever the image or an ARG say of another.
+
+    What listens in the step itself is reached directly, unless the patterns mean this machine's loopback.
+    """
+    meant = any(
+        pattern.names(ip_address(address), pattern.port)
+        for pattern in hands.request.allow_hosts
+        for address in _LOOPBACK
+    )
+    proxy = f"http://127.0.0.1:{PROXY_PORT}"
+    values = {"http_proxy": proxy, "https_proxy": proxy, "all_proxy": proxy}
+    values["no_proxy"] = "" if meant else ",".join(("localhost", *_LOOPBACK))
+    return tuple((spelt, value) for name, value in values.items() for spelt in (name, name.upper()))
