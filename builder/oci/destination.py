@@ -7,11 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from builder.errors import ImageError, UsageError
+from builder.lang.suggest import nearest
 from builder.oci.open import path_and_tag
 from builder.values.output import Stream
 from builder.values.reference import Reference
 
 STORE = "store:"
+_OTHERS = {
+    "containers-storage": "pybuild copy SRC docker-archive:-:NAME:TAG | podman load",
+    "dir": "oci:DIR:TAG is an image in a directory",
+    "docker-daemon": "pybuild copy SRC docker-archive:-:NAME:TAG | docker load",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +85,23 @@ def open_destination(text: str, directory: Path, stdout: Stream) -> Destination:
     for prefix, opener in _OPENERS.items():
         if text.startswith(prefix):
             return opener(text.removeprefix(prefix), directory, stdout)
-    raise UsageError(
-        f"{text}: a destination needs its transport in front",
-        hint=f"docker://{text} is a registry, store:{text} is here; oci:DIR:TAG and docker-archive:FILE are files",
-    )
+    raise _no_transport(text)
+
+
+def _no_transport(text: str) -> UsageError:
+    written, colon, rest = text.partition(":")
+    if colon and written in _OTHERS:
+        return UsageError(f"{written}: is a transport of skopeo's and not of pybuild's", hint=_OTHERS[written])
+    known = [prefix.rstrip(":/") for prefix in _OPENERS]
+    near = written if written in known else nearest(written, known)
+    if colon and near is not None:
+        meant = f"{near}://{rest.lstrip('/')}" if near == "docker" else f"{near}:{rest}"
+        return UsageError(f"there is no transport {written!r}", hint=f"did you mean {meant}?")
+    if text.startswith(("/", "./", "../")):
+        hint = f"oci:{text} is an OCI layout in a directory, oci-archive:{text} and docker-archive:{text} are tars"
+    else:
+        hint = f"docker://{text} is in a registry, store:{text} is here; oci:DIR:TAG and docker-archive:FILE are files"
+    return UsageError(f"{text}: a destination needs its transport in front", hint=hint)
 
 
 def _registry(text: str, directory: Path, stdout: Stream) -> ToRegistry:  # noqa: ARG001 - one signature for all

@@ -50,12 +50,31 @@ def test_each_transport_is_understood(text: str, meant: Destination, shown: str)
     assert str(destination) == shown
 
 
-@pytest.mark.parametrize("text", ["app:1", "localhost:5000/app", "dir:x", "rootfs:x", "./layout", ""])
+@pytest.mark.parametrize(
+    ("text", "message", "hint"),
+    [
+        ("oic:dir:1", "there is no transport 'oic'", "did you mean oci:dir:1?"),
+        ("dcoker://host/app", "there is no transport 'dcoker'", "did you mean docker://host/app?"),
+        ("docker:host/app", "there is no transport 'docker'", "did you mean docker://host/app?"),
+        ("dir:/tmp/x", "dir: is a transport of skopeo's", "oci:DIR:TAG"),
+        ("docker-daemon:app:1", "docker-daemon: is a transport of skopeo's", "| docker load"),
+        ("./here", "needs its transport in front", "oci:./here is an OCI layout"),
+        ("host:5000/app:1", "needs its transport in front", "docker://host:5000/app:1 is in a registry"),
+    ],
+)
+def test_destinations_without_a_transport_of_ours(text: str, message: str, hint: str) -> None:
+    """What is misspelt, another tool's, or missing is said, and what may have been meant."""
+    with pytest.raises(UsageError, match=message) as caught:
+        open_destination(text, Path("/"), Stream(1))
+    assert hint in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize("text", ["app:1", "localhost:5000/app", "rootfs:x", ""])
 def test_a_destination_without_a_transport_is_refused(text: str) -> None:
     """Pushing by accident is worse than typing a few letters."""
     with pytest.raises(UsageError, match="needs its transport in front") as caught:
         open_destination(text, Path("/d"), STDOUT)
-    assert f"docker://{text} is a registry, store:{text} is here" in (caught.value.hint or "")
+    assert f"docker://{text} is in a registry, store:{text} is here" in (caught.value.hint or "")
 
 
 @pytest.mark.parametrize(
