@@ -15,7 +15,7 @@ import click
 
 from builder.commands.caller import Caller
 from builder.commands.line import Line, Value
-from builder.commands.options import OPTIONS, BuildOptions, Option
+from builder.commands.options import LIMIT, OPTIONS, BuildOptions, Option
 from builder.commands.table import BUILD, COMMANDS, GROUPS, NAMES, Command, Word
 from builder.errors import UsageError
 
@@ -198,6 +198,10 @@ def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
 def _callback(row: Command) -> Callable[..., int]:
     @click.pass_obj
     def call(caller: Caller, /, **values: Value) -> int:
+        if isinstance(limits := values.get(LIMIT.key), tuple):
+            from builder.commands.limits import enforce_limits
+
+            enforce_limits(limits, caller)
         module = importlib.import_module(f"builder.commands.{row.module}")
         status: int = module.run(Line(values), caller)
         return status

@@ -16,6 +16,7 @@ from builder.report import Mode, open_reporter
 from builder.report.errors import mask_bug, masked
 from builder.report.mask import Mask
 from builder.report.summary import summary
+from builder.tree import bounds
 from builder.values.event import Emit, Event, Exported
 from builder.values.reference import Reference
 from builder.values.request import BuildRequest
@@ -32,6 +33,7 @@ def build(options: BuildOptions, caller: Caller) -> int:
     _require_utf8()
     mode = read_mode(options, caller)
     request = request_of(options, caller)
+    bounds.enforce(request.limits)
     if wants_check(options):
         return _check(request, mode, options, caller)
     files = results.prepare(options.iidfile, options.metadata_file, caller)

@@ -11,10 +11,11 @@ from pathlib import Path
 
 from builder.commands.caller import Caller
 from builder.errors import ImageError, PybuildError, StoreError
-from builder.oci.manifest import MAX_DOCUMENT_BYTES, kind_of
+from builder.oci.manifest import kind_of
 from builder.oci.open import open_source
 from builder.oci.source import load_image
 from builder.store import Store
+from builder.tree import bounds
 from builder.values.access import Access
 from builder.values.digest import Digest
 from builder.values.image import Descriptor, Image
@@ -99,7 +100,7 @@ def load(store: Store, manifest: Descriptor, platform: Platform | None = None) -
     or StoreError when something of it is damaged."""
 
     def read(descriptor: Descriptor) -> bytes:
-        return store.blobs.read(descriptor.digest, MAX_DOCUMENT_BYTES)
+        return store.blobs.read(descriptor.digest, bounds.limits().document_bytes)
 
     return load_image(str(manifest.digest), manifest, read, platform or host_platform())
 
@@ -154,7 +155,7 @@ def _without_name(text: str, hexadecimal: str, store: Store) -> Found:
         raise missing(text, [])
     digest = Digest(hexadecimal)
     try:
-        data = store.blobs.read(digest, MAX_DOCUMENT_BYTES)
+        data = store.blobs.read(digest, bounds.limits().document_bytes)
         return Found(Descriptor(kind_of(data, "", f"blob {digest}"), digest, len(data)))
     except PybuildError as error:
         raise ImageError(f"{text} is in the store, but it is no image: {error.message}") from error

@@ -40,13 +40,16 @@ class Option:
         return "/".join(self.names)
 
 
+LIMIT = Option(("--limit",), Group.CONNECTION, "how much is taken in, such as layer=50g", "NAME=VALUE", True)
+
 CONNECTION: tuple[Option, ...] = (
     Option(("--creds",), Group.CONNECTION, "log in so, instead of with stored logins", "USER[:PASSWORD]"),
     Option(("--authfile",), Group.CONNECTION, "the file of logins, instead of all others", "FILE"),
     Option(("--cert-dir",), Group.CONNECTION, "CAs (*.crt) and client certificates to use", "DIR"),
     Option(("--insecure-registry",), Group.CONNECTION, "plain http or any certificate for it", "HOST[:PORT]", True),
+    LIMIT,
 )
-"""What every command that talks to registries can be told (read by `connection`)."""
+"""What every command that talks to registries can be told (read by `connection`, and the last by `limits`)."""
 
 ROOT = Option(("--root",), Group.OTHER, "the store (default: see `pybuild config`)", "DIR")
 
@@ -78,7 +81,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(("--security",), Group.STEPS, "sandbox, or nested: steps may make namespaces", "MODE"),
     Option(("--cap-add",), Group.STEPS, "a capability more for steps", "CAP", True),
     Option(("--cap-drop",), Group.STEPS, "a capability less for steps, or ALL", "CAP", True),
-    Option(("--no-new-privileges",), Group.STEPS, "no program of a step gains rights, not even sudo"),
+    Option(("--no-new-privileges",), Group.STEPS, "no set-id program gains rights in a step"),
     Option(("--allow",), Group.STEPS, "network.host, security.insecure or .nested", "RIGHT", True),
     Option(("--progress",), Group.DISPLAY, "plain, or auto: a live view on a terminal", "HOW"),
     Option(("-q", "--quiet"), Group.DISPLAY, "no progress; print nothing but the digest"),
@@ -127,4 +130,5 @@ class BuildOptions:
     authfile: str | None = None
     cert_dir: str | None = None
     insecure_registry: tuple[str, ...] = ()
+    limit: tuple[str, ...] = ()
     root: str | None = None

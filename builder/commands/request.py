@@ -18,9 +18,11 @@ from builder.errors import BuildfileError, ContextError, UsageError
 from builder.source import SourceText
 from builder.values.compression import Compression
 from builder.values.elsewhere import Elsewhere, StreamContext, UrlContext, source_of
+from builder.values.limits import Limits
 from builder.values.repository import Repository
 from builder.values.request import BuildRequest, Secret, SshAgent
 from builder.values.security import Privileges
+from builder.values.settings import Settings
 
 if TYPE_CHECKING:
     from builder.values.hosts import HostPattern
@@ -70,6 +72,7 @@ def request_of(options: BuildOptions, caller: Caller) -> BuildRequest:
         compression_level=settings.compression_level.value,
         store_limit_bytes=settings.limit_bytes.value,
         privileges=_privileges(options),
+        limits=_limits(options, settings),
     )
 
 
@@ -210,6 +213,14 @@ def _privileges(options: BuildOptions) -> Privileges:
     from builder.commands.privileges import read_privileges
 
     return read_privileges(options)
+
+
+def _limits(options: BuildOptions, settings: Settings) -> Limits:
+    if not options.limit:
+        return settings.limits
+    from builder.commands.limits import limits_of
+
+    return limits_of(options.limit, settings)
 
 
 def _secrets(words: tuple[str, ...], caller: Caller) -> tuple[Secret, ...]:

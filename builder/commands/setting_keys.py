@@ -13,6 +13,7 @@ from pathlib import Path
 from builder.lang.quantities import duration_ns, size_bytes
 from builder.values.compression import LEVELS, Compression
 from builder.values.crossing import NetworkMode
+from builder.values.limits import BOUNDS, Bound
 from builder.values.settings import Mirrors
 
 
@@ -59,6 +60,19 @@ def _size(value: object, _: Place) -> int:
     if not 0 <= count < 1 << 63:
         raise ValueError(f"{value} is no size")
     return count
+
+
+def _bounded(bound: Bound) -> Callable[[object, Place], int]:
+    """What reads a limit of what is taken in."""
+
+    def read(value: object, place: Place) -> int:
+        if bound.is_size:
+            return bound.check(_size(value, place))
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise ValueError(f"{_shown(value)} is not a whole number")
+        return bound.check(value)
+
+    return read
 
 
 def _network(value: object, _: Place) -> NetworkMode:
@@ -142,4 +156,5 @@ KEYS: tuple[Key, ...] = (
     Key("registries", "cert-folders", "cert_folders", _paths, '["/etc/docker/certs.d"]'),
     Key("registries", "authfile", "authfile", _path, '"~/.config/containers/auth.json"'),
     Key("registries", "timeout", "timeout_s", _seconds, '"10m" or 600'),
+    *(Key("limits", bound.name, bound.field, _bounded(bound), '"64m"' if bound.is_size else "100") for bound in BOUNDS),
 )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from builder.commands.options import CONNECTION, OPTIONS, ROOT, Group, Option
+from builder.commands.options import CONNECTION, LIMIT, OPTIONS, ROOT, Group, Option
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,6 +269,7 @@ COMMANDS: tuple[Command, ...] = (
             Option(("-i", "--input"), Group.OTHER, "the file or directory (default: standard input)", "FILE"),
             QUIET,
             PLATFORM,
+            LIMIT,
             ROOT,
         ),
     ),
@@ -292,7 +293,7 @@ COMMANDS: tuple[Command, ...] = (
             Option(("--password-stdin",), Group.CONNECTION, "the password is a line of standard input"),
             Option(("-p", "--password"), Group.CONNECTION, "the password, for all on this machine to see", "PASSWORD"),
             AUTHFILE,
-            *CONNECTION[2:],
+            *CONNECTION[2:-1],
         ),
     ),
     Command(

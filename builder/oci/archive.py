@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from builder.errors import ImageError
-from builder.oci.document import MAX_DOCUMENT_BYTES
+from builder.oci.document import most_bytes
 from builder.oci.layout import LAYOUT_FILE, BlobPath, LayoutReader, blobs_of, index_entries
 from builder.oci.manifest import write_index
 from builder.oci.members import Members
@@ -54,7 +54,7 @@ class ArchivedFiles:
                 f"{self._name} is not an OCI archive: {name} is not in it",
                 hint=f"it looks like a docker archive: docker-archive:{self._path}" if is_docker else None,
             )
-        return self._members.document(name)[: MAX_DOCUMENT_BYTES + 1]
+        return self._members.document(name)[: most_bytes() + 1]
 
     def blob(self, digest: Digest) -> Iterator[bytes]:
         """A blob in pieces. Raises ImageError when it is missing."""

@@ -17,11 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from builder.errors import ImageError, UsageError
-from builder.oci.document import MAX_DOCUMENT_BYTES, Document, parse_document
+from builder.oci.document import Document, parse_document
 from builder.values.access import Credential
 from builder.values.reference import canonical_host
 
 _HUB = "docker.io"
+_MOST_BYTES = 8 << 20
 HUB_KEY = "https://index.docker.io/v1/"
 """The key under which docker and its helpers keep the login for docker.io."""
 _HUB_NAMES = ("index.docker.io", "registry-1.docker.io", "registry.hub.docker.com")
@@ -163,7 +164,7 @@ def _content(path: Path) -> bytes | None:
             if not stat.S_ISREG(os.fstat(fd).st_mode):
                 # `--authfile /dev/null` and `<(…)` are common in scripts.
                 os.set_blocking(fd, True)
-            data = file.read(MAX_DOCUMENT_BYTES + 1)
+            data = file.read(_MOST_BYTES + 1)
     except OSError as error:
         if error.errno in (errno.ENOENT, errno.ENOTDIR):
             return None

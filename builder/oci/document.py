@@ -11,10 +11,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from builder.errors import ImageError
+from builder.tree import bounds
 from builder.values.digest import Digest
+from builder.values.limits import raised_by
 
-MAX_DOCUMENT_BYTES = 8 << 20
-"""The largest manifest, index or config that is read (the distribution spec asks clients to accept 4 MB)."""
+
+def most_bytes() -> int:
+    """The largest manifest, index or config that is read (the distribution spec asks clients to accept 4 MB)."""
+    return bounds.limits().document_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +103,8 @@ class Document:
         if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
             raise self.wrong(name, "a list of objects")
         if len(value) > limit:
-            raise ImageError(f"{self.what} lists {len(value)} {name}; more than {limit} are refused")
+            hint = raised_by("index_entries") if limit == bounds.limits().index_entries else None
+            raise ImageError(f"{self.what} lists {len(value)} {name}; more than {limit} are refused", hint=hint)
         return tuple(Document(f"{name}[{at}] of {self.what}", item) for at, item in enumerate(value))
 
     def digest(self, name: str) -> Digest:
@@ -120,17 +125,24 @@ def digest_of(text: str, what: str) -> Digest:
 
 
 def parse_document(data: bytes, what: str) -> Document:
-    """Read a JSON object. Raises ImageError when it is none, is over 8 MiB, too deep, or has a key twice."""
+    """Read a JSON object. Raises ImageError when it is none, is too large, too deep, or has a key twice."""
     value = parse_json(data, what)
     if not isinstance(value, dict):
         raise ImageError(f"{what} is not valid: not a JSON object")
     return Document(what, value)
 
 
+def too_large(what: str, size: int) -> ImageError:
+    """The error for a document over the limit."""
+    most = most_bytes()
+    shown = f"{most >> 20} MiB" if most % (1 << 20) == 0 else f"{most} bytes"
+    return ImageError(f"{what} is over {shown} ({size} bytes) and is refused", hint=raised_by("document_bytes"))
+
+
 def parse_json(data: bytes, what: str) -> object:
     """Read any JSON under the same rules."""
-    if len(data) > MAX_DOCUMENT_BYTES:
-        raise ImageError(f"{what} is over {MAX_DOCUMENT_BYTES >> 20} MiB ({len(data)} bytes) and is refused")
+    if len(data) > most_bytes():
+        raise too_large(what, len(data))
     try:
         return json.loads(data.decode(), object_pairs_hook=_once, parse_constant=_no_constant)
     except RecursionError as error:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from builder.errors import ImageError
 from builder.oci.client import Client
-from builder.oci.document import MAX_DOCUMENT_BYTES, digest_of
+from builder.oci.document import digest_of, most_bytes
 from builder.oci.keyring import OneLogin
 from builder.oci.manifest import INDEX_TYPES, MANIFEST_TYPES, kind_of
 from builder.oci.transport import Patience, TransferBroken, limited_body
@@ -75,7 +75,7 @@ class Place:
         for attempt in range(1, http.patience.attempts + 1):
             try:
                 with self.client.get(url, headers) as response:
-                    data = limited_body(response, MAX_DOCUMENT_BYTES, http.patience.deadline_for(0))
+                    data = limited_body(response, most_bytes(), http.patience.deadline_for(0))
                 media_type = response.headers.get("Content-Type", "").partition(";")[0].strip()
                 return _Answer(data, media_type, response.headers.get("Docker-Content-Digest", ""))
             except TransferBroken as broken:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from builder.errors import ImageError, StoreError
-from builder.oci.document import MAX_DOCUMENT_BYTES, canonical, parse_document
+from builder.oci.document import canonical, most_bytes, parse_document
 from builder.oci.manifest import read_index, write_index
 from builder.oci.place import is_placed, place_blob, remove_leftovers, replace_file
 from builder.oci.select import select
@@ -105,7 +105,7 @@ class LayoutDirectory:
             what = "is not a directory" if self._path.exists() else "does not exist"
             raise ImageError(f"{self._name}: {self._path} {what}", hint="an archive is named oci-archive:FILE")
         with open_regular(self._path / name, f"{self._name} is not an OCI layout: {name}") as file:
-            return b"".join(chunks_of(file, MAX_DOCUMENT_BYTES + 1))
+            return b"".join(chunks_of(file, most_bytes() + 1))
 
     def blob(self, digest: Digest) -> Iterator[bytes]:
         """A blob in pieces. Raises ImageError when it is missing."""
@@ -186,7 +186,7 @@ def _entries(directory: Path) -> tuple[Descriptor, ...]:
         return ()
     try:
         with open_regular(directory / "index.json", f"the layout {directory}") as file:
-            return read_index(b"".join(chunks_of(file, MAX_DOCUMENT_BYTES + 1)))
+            return read_index(b"".join(chunks_of(file, most_bytes() + 1)))
     except ImageError as error:
         raise StoreError(
             f"{directory}/index.json cannot be read: {error.message}", hint="move the damaged layout away"

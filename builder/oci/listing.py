@@ -13,7 +13,8 @@ from typing import Protocol, runtime_checkable
 from builder.errors import ImageError
 from builder.oci.document import parse_document
 from builder.oci.manifest import INDEX_TYPES, MAX_LAYERS, kind_of, read_descriptor, read_index
-from builder.oci.source import MAX_INDEX_DEPTH, ImageSource, ReadDocument, named
+from builder.oci.source import ImageSource, ReadDocument, named, too_deep
+from builder.tree import bounds
 from builder.values.digest import Digest
 from builder.values.image import Descriptor
 from builder.values.platform import Platform
@@ -86,8 +87,8 @@ class _Walk:
     def _bound(self, at: Descriptor, depth: int) -> None:
         self._count += 1
         self._total_bytes += at.size
-        if depth > MAX_INDEX_DEPTH:
-            raise ImageError(f"the image's indexes are nested more than {MAX_INDEX_DEPTH} deep")
+        if depth > bounds.limits().index_depth:
+            raise too_deep()
         if self._count > MAX_DOCUMENTS or self._total_bytes > MAX_TOTAL_BYTES:
             raise ImageError(
                 f"its index leads to more than {MAX_DOCUMENTS} manifests, or {MAX_TOTAL_BYTES >> 20} MiB of them",

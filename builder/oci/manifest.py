@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 
 from builder.errors import ImageError
 from builder.oci.config import MAX_LAYERS, read_config, write_config
-from builder.oci.document import MAX_DOCUMENT_BYTES, Document, canonical, digest_of, parse_document
+from builder.oci.document import Document, canonical, digest_of, parse_document
+from builder.tree import bounds
 from builder.values.image import (
     DOCKER_CONFIG,
     DOCKER_LAYER,
@@ -31,7 +32,6 @@ from builder.values.platform import Platform
 __all__ = [
     "INDEX_TYPES",
     "MANIFEST_TYPES",
-    "MAX_DOCUMENT_BYTES",
     "MAX_LAYERS",
     "Manifest",
     "choose",
@@ -47,7 +47,6 @@ __all__ = [
 
 MANIFEST_TYPES = (MEDIA_MANIFEST, DOCKER_MANIFEST)
 INDEX_TYPES = (MEDIA_INDEX, DOCKER_LIST)
-MAX_INDEX_ENTRIES = 100_000
 _SCHEMA_1 = "application/vnd.docker.distribution.manifest.v1"
 _CONFIG_TYPES = (MEDIA_CONFIG, DOCKER_CONFIG)
 _LAYER_TYPES = {
@@ -151,7 +150,7 @@ def read_index(data: bytes) -> tuple[Descriptor, ...]:
     what = "the image's index"
     if kind_of(data, "", what) not in INDEX_TYPES:
         raise ImageError(f"{what} is a manifest, not an index")
-    entries = parse_document(data, what).inners("manifests", MAX_INDEX_ENTRIES)
+    entries = parse_document(data, what).inners("manifests", bounds.limits().index_entries)
     return tuple(read_descriptor(entry) for entry in entries)
 
 

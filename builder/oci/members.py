@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from builder.errors import ImageError
-from builder.oci.document import MAX_DOCUMENT_BYTES
+from builder.oci.document import most_bytes, too_large
 from builder.oci.scratch import Temporary, owned_descriptor, owned_file
 from builder.oci.verify import CHUNK_BYTES, new_file, open_regular
 from builder.tree.compress import SNIFF_BYTES, decompressor, sniff
@@ -24,8 +24,6 @@ from builder.values.image import MEDIA_LAYER
 
 _MAX_MEMBERS = 100_000
 _MAX_LINKS = 8
-_RATIO = 1000  # an archive that grows more than this …
-_RATIO_FROM_BYTES = 1 << 30  # … past this size is a bomb
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +54,9 @@ class Members:
         """A descriptor of the uncompressed archive."""
         if media_type == MEDIA_LAYER:
             return os.dup(file.fileno())
-        compressed_bytes = os.fstat(file.fileno()).st_size
         spool = owned_file(self, temporary)
-        count = 0
         with new_file(spool) as out, decompressor(media_type, file) as stream:
             while chunk := stream.read(CHUNK_BYTES):
-                count += len(chunk)
-                if count > max(_RATIO_FROM_BYTES, _RATIO * compressed_bytes):
-                    raise ImageError(f"{self._what} is refused: it grows more than {_RATIO} times when decompressed")
                 out.write(chunk)
         fd = os.open(spool, os.O_RDONLY | os.O_CLOEXEC)
         os.unlink(spool)  # the descriptor keeps it; a killed process leaves nothing
@@ -118,8 +111,8 @@ class Members:
         return os.pread(self._fd, min(count, member.size), member.offset)
 
     def document(self, name: str) -> bytes:
-        """A small member's content. Raises ImageError when it is missing or over 8 MiB."""
+        """A small member's content. Raises ImageError when it is missing or too large."""
         member = self.get(name)
-        if member.size > MAX_DOCUMENT_BYTES:
-            raise ImageError(f"{self._what}: {name} is over {MAX_DOCUMENT_BYTES >> 20} MiB and is refused")
+        if member.size > most_bytes():
+            raise too_large(f"{self._what}: {name}", member.size)
         return b"".join(self.chunks(member))

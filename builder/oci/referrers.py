@@ -17,7 +17,7 @@ from urllib.parse import urlencode, urljoin
 
 from builder.errors import ImageError
 from builder.oci.client import Client
-from builder.oci.document import MAX_DOCUMENT_BYTES, canonical, parse_document
+from builder.oci.document import canonical, most_bytes, parse_document
 from builder.oci.hosts import origin
 from builder.oci.layout import BlobPath
 from builder.oci.listing import listing_of
@@ -158,7 +158,7 @@ def _got(client: Client, url: str, others: tuple[int, ...]) -> _Answer:
             with client.request("GET", url, _ACCEPT, good=(200, *others)) as response:
                 if response.status_code != 200:
                     return _Answer(response.status_code)
-                data = limited_body(response, MAX_DOCUMENT_BYTES, patience.deadline_for(0))
+                data = limited_body(response, most_bytes(), patience.deadline_for(0))
             headers = response.headers
             media_type = headers.get("Content-Type", "").partition(";")[0].strip()
             return _Answer(200, data, headers.get("ETag", ""), headers.get("Link", ""), media_type)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO, TypeVar
 
 from builder.errors import ImageError
-from builder.oci.document import MAX_DOCUMENT_BYTES
+from builder.oci.document import most_bytes
 from builder.oci.download import Download
 from builder.oci.endpoint import Place, impatient
 from builder.oci.source import Documents, Progress, Tell, load_image, named, tell_nobody
@@ -73,7 +73,7 @@ class RegistrySource:
 
     def read(self, descriptor: Descriptor) -> bytes:
         """A verified document that a descriptor points at. Raises ImageError."""
-        if descriptor.size > MAX_DOCUMENT_BYTES:
+        if descriptor.size > most_bytes():
             return verified_bytes(descriptor, [])  # which says so
         return self._from_any(lambda place: place.read(descriptor))
 

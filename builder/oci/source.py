@@ -13,11 +13,11 @@ from typing import Protocol
 
 from builder.errors import ImageError
 from builder.oci.manifest import INDEX_TYPES, Manifest, choose, kind_of, read_config, read_index, read_manifest
+from builder.tree import bounds
 from builder.values.digest import Digest
 from builder.values.image import MEDIA_CONFIG, Descriptor, Image, ImageConfig, Layer
+from builder.values.limits import raised_by
 from builder.values.platform import Platform
-
-MAX_INDEX_DEPTH = 4
 
 Progress = Callable[[int], None]
 """Is told how many bytes of the blob have arrived so far."""
@@ -59,7 +59,7 @@ def tell_nobody(_: str) -> None:
 
 
 ReadDocument = Callable[[Descriptor], bytes]
-"""Gives the verified bytes that a descriptor points at; a document's size is below MAX_DOCUMENT_BYTES."""
+"""Gives the verified bytes that a descriptor points at; a document's size is below `document.most_bytes()`."""
 
 
 class Documents:
@@ -106,7 +106,7 @@ def _find_manifest(root: Descriptor, read: ReadDocument, platform: Platform) -> 
     """The first manifest on the way down from `root`, and its bytes."""
     seen: set[Digest] = set()
     at = root
-    for _ in range(MAX_INDEX_DEPTH + 1):
+    for _ in range(bounds.limits().index_depth + 1):
         if at.digest in seen:
             raise ImageError(f"the image's index {at.digest} points at itself")
         seen.add(at.digest)
@@ -115,7 +115,13 @@ def _find_manifest(root: Descriptor, read: ReadDocument, platform: Platform) -> 
         if media_type not in INDEX_TYPES:
             return replace(at, media_type=media_type, annotations=(), platform=None), data
         at = choose(read_index(data), platform)
-    raise ImageError(f"the image's indexes are nested more than {MAX_INDEX_DEPTH} deep")
+    raise too_deep()
+
+
+def too_deep() -> ImageError:
+    """The error for indexes in indexes beyond the limit."""
+    most = bounds.limits().index_depth
+    return ImageError(f"the image's indexes are nested more than {most} deep", hint=raised_by("index_depth"))
 
 
 def assemble(descriptor: Descriptor, manifest: Manifest, config: ImageConfig) -> Image:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from builder.errors import StoreError
-from builder.oci.document import MAX_DOCUMENT_BYTES
+from builder.oci.document import most_bytes
 from builder.oci.source import Documents, Progress, load_image
 from builder.oci.verify import chunks_of, open_regular, write_verified
 from builder.store.store import Store
@@ -51,4 +51,4 @@ class StoredSource:
             write_verified(layer, chunks_of(file), into, progress)
 
     def _read(self, descriptor: Descriptor) -> bytes:
-        return self._store.blobs.read(descriptor.digest, MAX_DOCUMENT_BYTES)
+        return self._store.blobs.read(descriptor.digest, most_bytes())

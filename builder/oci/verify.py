@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from builder.errors import ImageError, StoreError
-from builder.oci.document import MAX_DOCUMENT_BYTES
+from builder.oci.document import most_bytes, too_large
 from builder.values.digest import Digest
 from builder.values.image import Descriptor
 
@@ -60,12 +60,9 @@ def truncated(wanted: Descriptor, count: int) -> ImageError:
 
 
 def verified_bytes(descriptor: Descriptor, chunks: Iterable[bytes]) -> bytes:
-    """A whole small document. Raises ImageError; also for one announced to be over 8 MiB, before it is read."""
-    if descriptor.size > MAX_DOCUMENT_BYTES:
-        raise ImageError(
-            f"document {descriptor.digest} is announced with {descriptor.size} bytes;"
-            f" over {MAX_DOCUMENT_BYTES >> 20} MiB is refused"
-        )
+    """A whole small document. Raises ImageError; also for one announced to be too large, before it is read."""
+    if descriptor.size > most_bytes():
+        raise too_large(f"document {descriptor.digest}, as it is announced,", descriptor.size)
     verifier = Verifier(descriptor)
     parts = []
     for chunk in chunks:

@@ -16,6 +16,7 @@ from typing import BinaryIO
 from builder.errors import BuildfileError, ContextError, ImageError
 from builder.stages.hands import Hands
 from builder.stages.place import Placement
+from builder.tree import bounds
 from builder.tree.compress import SNIFF_BYTES, decompressor, sniff
 from builder.tree.safe import shown
 from builder.tree.tarformat import read_entries
@@ -23,10 +24,10 @@ from builder.values.digest import Digest
 from builder.values.entry import Entry, Kind
 from builder.values.image import MEDIA_LAYER
 from builder.values.key import Plain
+from builder.values.limits import raised_by
 from builder.values.step import CopyStep
 
 _BLOCK = 1 << 20
-_UNPACKED_LIMIT_BYTES = 20_000_000_000
 _CHECKSUM = re.compile(r"sha256:[0-9a-f]{64}\Z")
 
 
@@ -182,8 +183,8 @@ def _spool(first: bytes, stream: BinaryIO, path: Path) -> int:
     with os.fdopen(os.dup(fd), "wb") as out:
         while piece:
             total += len(piece)
-            if total > _UNPACKED_LIMIT_BYTES:
-                raise ContextError(f"the archive holds more than {_UNPACKED_LIMIT_BYTES} bytes")
+            if total > (most := bounds.limits().layer_bytes):
+                raise ContextError(f"the archive holds more than {most} bytes", hint=raised_by("layer_bytes"))
             out.write(piece)
             piece = stream.read(_BLOCK)
     return fd

@@ -17,16 +17,17 @@ from builder.source import SourceText
 from builder.stages.gather import TEXT_LIMIT_BYTES, decode_buildfile
 from builder.stages.repositories import check_out, commit_of
 from builder.store.store import Store
+from builder.tree import bounds
 from builder.tree.remove import remove_tree
 from builder.tree.safe import Root, Walk
 from builder.tree.spread import is_archive, spread
 from builder.values.elsewhere import StreamContext, UrlContext, source_of
 from builder.values.event import Emit
+from builder.values.limits import raised_by
 from builder.values.repository import Repository
 from builder.values.request import BuildRequest
 
 _BLOCK = 1 << 20
-_LIMIT_BYTES = 20_000_000_000
 _STDIN = "standard input"
 
 
@@ -149,8 +150,8 @@ class _Carrier:
         with open(path, "xb") as out:
             while piece := os.read(descriptor, _BLOCK):
                 total += len(piece)
-                if total > _LIMIT_BYTES:
-                    raise ContextError(f"{_STDIN} holds more than {_LIMIT_BYTES} bytes")
+                if total > (most := bounds.limits().layer_bytes):
+                    raise ContextError(f"{_STDIN} holds more than {most} bytes", hint=raised_by("layer_bytes"))
                 out.write(piece)
         return path
 

@@ -21,14 +21,13 @@ from builder.oci.open import open_source
 from builder.oci.source import ImageSource
 from builder.source import Span
 from builder.store.store import Store
+from builder.tree import bounds
 from builder.values.event import Emit, Note
 from builder.values.image import Descriptor, Image, Layer
 from builder.values.platform import Platform
 from builder.values.reference import Reference
 from builder.values.registries import is_short, short_key
 from builder.values.request import BuildRequest
-
-DOCUMENT_LIMIT_BYTES = 8 << 20
 
 
 def build_platform() -> Platform:
@@ -206,9 +205,9 @@ def _suits(image: Image, platform: Platform) -> bool:
 
 def load_stored(store: Store, manifest: Descriptor) -> Image:
     """An image of the store by its manifest. Raises StoreError for damage, ImageError for nonsense."""
-    data = store.blobs.read(manifest.digest, DOCUMENT_LIMIT_BYTES)
+    data = store.blobs.read(manifest.digest, bounds.limits().document_bytes)
     parsed = read_manifest(data, manifest.media_type)
-    config = read_config(store.blobs.read(parsed.config.digest, DOCUMENT_LIMIT_BYTES))
+    config = read_config(store.blobs.read(parsed.config.digest, bounds.limits().document_bytes))
     if len(parsed.layers) != len(config.diff_ids):
         raise ImageError(f"image {manifest.digest}: its manifest and its config disagree about the layers")
     layers = tuple(Layer(blob, diff_id) for blob, diff_id in zip(parsed.layers, config.diff_ids, strict=True))

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from builder.errors import PybuildError
-from builder.oci.manifest import INDEX_TYPES, MAX_DOCUMENT_BYTES, read_config, read_index, read_manifest
+from builder.oci.manifest import INDEX_TYPES, read_config, read_index, read_manifest
 from builder.store.store import Store
+from builder.tree import bounds
 from builder.values.digest import Digest
 from builder.values.image import Descriptor
 from builder.values.platform import Platform
@@ -114,4 +115,4 @@ def _images(store: Store, index: Descriptor) -> Iterator[tuple[_Contents, bool]]
 
 
 def _document(store: Store, descriptor: Descriptor) -> bytes:
-    return store.blobs.read(descriptor.digest, MAX_DOCUMENT_BYTES)
+    return store.blobs.read(descriptor.digest, bounds.limits().document_bytes)

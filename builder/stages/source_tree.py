@@ -14,7 +14,7 @@ from builder.errors import ContextError
 from builder.lang.ignore import IgnoreRules
 from builder.lang.suggest import did_you_mean
 from builder.stages.layers import Layers
-from builder.tree.compress import MAX_LAYER_BYTES
+from builder.tree import bounds
 from builder.tree.fingerprint import Fingerprints
 from builder.tree.safe import Root, Walk, shown
 from builder.tree.scan import Scanned, list_directory
@@ -169,11 +169,12 @@ class HostTree:
 
     def digests(self, entries: Sequence[Entry]) -> list[str]:
         total = sum(entry.size for entry in entries)
-        if total > MAX_LAYER_BYTES:  # before the first byte is read: a sparse file may say that it has terabytes
+        most = bounds.limits().layer_bytes
+        if total > most:  # before the first byte is read: a sparse file may say that it has terabytes
             largest = max(entries, key=lambda entry: entry.size)
             raise ContextError(
                 f"{len(entries)} files of {self.title} have {total} bytes, {shown(largest.path)} among them"
-                f" {largest.size}: no layer holds more than {MAX_LAYER_BYTES}",
+                f" {largest.size}: no layer holds more than {most}",
                 hint="leave out what is not needed by a line in .dockerignore",
             )
         return [self._digest(entry) for entry in entries]

@@ -12,12 +12,13 @@ from pathlib import Path
 
 from builder.errors import ImageError, PybuildError, StoreError
 from builder.oci.lanes import go_on
-from builder.oci.manifest import MAX_DOCUMENT_BYTES, read_manifest
+from builder.oci.manifest import read_manifest
 from builder.oci.open import open_source
 from builder.oci.source import ImageSource, Progress
 from builder.oci.stored import StoredSource
 from builder.stages.arrivals import Arrivals
 from builder.store.store import Store
+from builder.tree import bounds
 from builder.values.access import Access
 from builder.values.digest import Digest
 from builder.values.event import Emit
@@ -61,7 +62,7 @@ class Origins:
 
     def _blobs_of(self, manifest: Descriptor) -> tuple[Digest, ...]:
         try:
-            data = self._store.blobs.read(manifest.digest, MAX_DOCUMENT_BYTES)
+            data = self._store.blobs.read(manifest.digest, bounds.limits().document_bytes)
             read = read_manifest(data, manifest.media_type)
         except PybuildError:
             return ()  # only a help: what is damaged or gone helps nobody

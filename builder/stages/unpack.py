@@ -6,6 +6,7 @@ import itertools
 from pathlib import Path
 
 from builder.stages.hands import Hands
+from builder.tree import bounds
 from builder.values.crossing import Tree, Unpacked, UnpackJob
 from builder.values.digest import ChainId
 from builder.values.event import Transfer
@@ -44,6 +45,7 @@ def _unpacked(held: Layer, chain: ChainId, lowers: tuple[str, ...], hands: Hands
             lowers=lowers,
             target=str(scratch / "fs"),
             index=str(index) if index is not None else "",
+            limits=bounds.limits(),
         )
         with hands.layers.reading(held):
             hands.door.call(job, Unpacked)

@@ -20,9 +20,9 @@ from builder.store.records import STEP_VERSION, record_of
 from builder.store.store import Store
 from builder.values.digest import DiffId, Digest
 from builder.values.image import Descriptor
+from builder.values.limits import HIGHEST_DOCUMENT_BYTES
 
 _READ_BYTES = 1 << 20
-_MANIFEST_LIMIT_BYTES = 8 << 20
 _DEPTH = 4  # of an index that holds indexes
 
 
@@ -187,7 +187,7 @@ def _reach(store: Store, value: JsonValue, depth: int) -> Iterator[str]:
         yield problem or "its indexes are nested too deeply"
         return
     try:
-        document = files.decode(files.read_bounded(_blob(store, descriptor.digest), _MANIFEST_LIMIT_BYTES))
+        document = files.decode(files.read_bounded(_blob(store, descriptor.digest), HIGHEST_DOCUMENT_BYTES))
     except ValueError as error:
         yield f"manifest {descriptor.digest}: {error}"
         return

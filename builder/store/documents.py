@@ -19,11 +19,11 @@ from builder.store.records import STEP_VERSION, record_of
 from builder.store.snapshots import SETTLED, SNAPSHOT_VERSION, boot_id
 from builder.store.variants import VARIANT_VERSION
 from builder.values.digest import DiffId
+from builder.values.limits import HIGHEST_DOCUMENT_BYTES
 
 BLOBS = "blobs/sha256"
 AREA = "pybuild"
 _HEX = re.compile(r"[0-9a-f]{64}")
-_DOCUMENT_LIMIT_BYTES = 8 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +90,12 @@ class Documents:
                 return self._record(what, name) if ending == "json" else None
 
     def _blob(self, name: str, facts: os.stat_result) -> Read:
-        if not 2 <= facts.st_size <= _DOCUMENT_LIMIT_BYTES:
+        if not 2 <= facts.st_size <= HIGHEST_DOCUMENT_BYTES:
             return Read(name[:12])
         try:
             with open(self._root / BLOBS / name, "rb") as file:
                 first = file.read(1)
-                document = files.decode(first + file.read(_DOCUMENT_LIMIT_BYTES)) if first == b"{" else {}
+                document = files.decode(first + file.read(HIGHEST_DOCUMENT_BYTES)) if first == b"{" else {}
         except (OSError, ValueError):
             document = {}
         return Read(name[:12], tuple(dict.fromkeys(_needed(document))))

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, BinaryIO, Final, Protocol
 
 from builder.errors import ImageError, UsageError
+from builder.tree import bounds
 from builder.values.image import MEDIA_LAYER, MEDIA_LAYER_GZIP, MEDIA_LAYER_ZSTD
 
 if TYPE_CHECKING:
@@ -26,14 +27,6 @@ MEDIA_BZIP2: Final = "application/x-bzip2"
 MEDIA_XZ: Final = "application/x-xz"
 SNIFF_BYTES: Final = 6
 """How many first bytes `sniff` needs."""
-
-MAX_LAYER_BYTES: Final = 20_000_000_000
-"""The most that one layer (or archive) may hold, uncompressed."""
-
-MAX_RATIO: Final = 1000
-"""How many times its compressed size a layer may hold, once that is more than `RATIO_FREE_BYTES`."""
-
-RATIO_FREE_BYTES: Final = 1 << 30
 
 _READ_BYTES = 256 << 10
 _ISAL_HIGHEST = 3
@@ -107,15 +100,7 @@ def _limited(pieces: Iterator[bytes], source: _Source) -> Iterator[bytes]:
     total = 0
     for piece in pieces:
         total += len(piece)
-        if total > MAX_LAYER_BYTES:
-            raise ImageError(
-                f"a layer holds more than {MAX_LAYER_BYTES} bytes", hint="that is the most that is accepted"
-            )
-        if total > RATIO_FREE_BYTES and total > MAX_RATIO * source.count:
-            raise ImageError(
-                f"a layer expands to more than {MAX_RATIO} times its compressed size",
-                hint="it is made to fill the disk of whoever unpacks it",
-            )
+        bounds.check_growth(total, source.count)
         yield piece
 
 

@@ -6,26 +6,13 @@ Whoever reads a blob that a stranger made reads it through here. What the bytes 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
-from typing import Final
 
 from builder.errors import ImageError
+from builder.tree import bounds
 from builder.tree.tarformat import Readable
 from builder.values.digest import DiffId
 
 _DRAIN_BYTES = 1 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How much a layer may become: `layer_bytes` in all, and `ratio` times its blob once it is past `free_bytes`."""
-
-    layer_bytes: int = 20_000_000_000
-    ratio: int = 1000
-    free_bytes: int = 1 << 30
-
-
-DEFAULT_LIMITS: Final = Limits()
 
 
 class Measured:
@@ -34,20 +21,17 @@ class Measured:
     Reading raises ImageError beyond the limits, before whoever reads has put the excess anywhere (CVE-2017-14992).
     """
 
-    def __init__(self, raw: Readable, blob_bytes: int, limits: Limits = DEFAULT_LIMITS) -> None:
+    def __init__(self, raw: Readable, blob_bytes: int) -> None:
         self.count = 0
         self._raw = raw
         self._hash = hashlib.sha256()
-        self._limits = limits
         self._blob_bytes = blob_bytes
-        self._most = min(limits.layer_bytes, max(limits.free_bytes, limits.ratio * blob_bytes))
 
     def read(self, count: int, /) -> bytes:
         data = self._raw.read(count)
         self._hash.update(data)
         self.count += len(data)
-        if self.count > self._most:
-            raise self._too_large()
+        bounds.check_growth(self.count, self._blob_bytes)
         return data
 
     def drain(self) -> DiffId:
@@ -64,11 +48,3 @@ class Measured:
                 f"a layer is not what its image says: its diff-id is {found} and should be {diff_id}",
                 hint="pull the image again; if it stays so, do not trust where it comes from",
             )
-
-    def _too_large(self) -> ImageError:
-        if self.count > self._limits.layer_bytes:
-            return ImageError(f"a layer is larger than {self._limits.layer_bytes} bytes, the most that is unpacked")
-        return ImageError(
-            f"a layer of {self._blob_bytes} bytes grows to more than {self._limits.ratio} times its size",
-            hint="no ordinary layer does: it seems made to fill the disk",
-        )

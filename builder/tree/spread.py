@@ -12,7 +12,7 @@ from typing import BinaryIO
 from builder.errors import ImageError
 from builder.tree.attributes import Owners
 from builder.tree.compress import SNIFF_BYTES, decompressor, sniff
-from builder.tree.measured import DEFAULT_LIMITS, Limits, Measured
+from builder.tree.measured import Measured
 from builder.tree.place import Placer
 from builder.tree.safe import shown
 from builder.tree.tarformat import read_entries
@@ -43,14 +43,14 @@ def is_tar_header(block: bytes) -> bool:
     return expected == sum(block[:148]) + 8 * ord(" ") + sum(block[156:])
 
 
-def spread(raw: BinaryIO, target: str, limits: Limits = DEFAULT_LIMITS) -> int:
+def spread(raw: BinaryIO, target: str) -> int:
     """Put the entries of the archive in the file `raw` into the new directory `target`; how many there were.
 
     Raises ImageError for one that is damaged, hostile or too large, OSError as the file system gives it.
     """
     media_type = sniff(raw.read(SNIFF_BYTES))
     raw.seek(0)
-    stream = Measured(decompressor(media_type, raw), os.fstat(raw.fileno()).st_size, limits)
+    stream = Measured(decompressor(media_type, raw), os.fstat(raw.fileno()).st_size)
     umask = os.umask(0)  # what is made has just the modes it is given
     try:
         os.mkdir(target, 0o755)

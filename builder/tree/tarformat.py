@@ -10,16 +10,13 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator
-from typing import Final, Protocol
+from typing import Protocol
 
 from builder.errors import ImageError
-from builder.tree import pax
+from builder.tree import bounds, pax
 from builder.tree.inode import MAX_PATH_BYTES
 from builder.tree.safe import shown
 from builder.values.entry import Entry, Kind
-
-MAX_EXTENSION_BYTES: Final = 1 << 20
-"""The longest PAX header or long name that is read."""
 
 _BLOCK = 512
 _ZERO = bytes(_BLOCK)
@@ -215,8 +212,9 @@ def _check_end(source: _Input) -> None:
 def _read_extension(source: _Input, block: bytes, extensions: _Extensions) -> None:
     """Take in a PAX header (x), a global one (g, ignored, as Docker does) or a GNU long name (L) or link (K)."""
     size = pax.number(block[124:136])
-    if not 0 <= size <= MAX_EXTENSION_BYTES:
-        raise ValueError(f"a header of {size} bytes is longer than the {MAX_EXTENSION_BYTES} allowed")
+    if not 0 <= size <= bounds.limits().header_bytes:
+        most = bounds.limits().header_bytes
+        raise ValueError(f"a header of {size} bytes is longer than the {most} allowed (--limit header=...)")
     data = source.take(size)
     source.skip(-size % _BLOCK)
     flag = block[156:157]

@@ -15,11 +15,12 @@ from contextlib import contextmanager
 from typing import Self
 
 from builder.errors import ImageError, PybuildError, StoreError
+from builder.tree import bounds
 from builder.tree.attributes import Owners
 from builder.tree.compress import decompressor
 from builder.tree.index import IndexWriter
 from builder.tree.lowers import Lowers
-from builder.tree.measured import DEFAULT_LIMITS, Limits, Measured
+from builder.tree.measured import Measured
 from builder.tree.merged import MADE_MODE
 from builder.tree.place import Placer
 from builder.tree.safe import shown
@@ -30,8 +31,9 @@ from builder.values.entry import Entry
 
 
 def perform(job: UnpackJob) -> Unpacked:
-    """Do an UnpackJob. Raises as `unpack_layer` does."""
-    return _unpack(job, DEFAULT_LIMITS)
+    """Do an UnpackJob, in a process of its own: its limits hold from here on. Raises as `unpack_layer` does."""
+    bounds.enforce(job.limits)
+    return _unpack(job)
 
 
 def unpack_layer(blob: str, media_type: str, diff_id: DiffId, lowers: tuple[str, ...], target: str, index: str) -> int:
@@ -41,10 +43,10 @@ def unpack_layer(blob: str, media_type: str, diff_id: DiffId, lowers: tuple[str,
     hostile, too large, or not the one with this diff-id; MachineError, StoreError for what the machine lacks. After an
     error `target` and `index` are there in part, for the caller to discard.
     """
-    return _unpack(UnpackJob(blob, media_type, str(diff_id), lowers, target, index), DEFAULT_LIMITS).entries
+    return _unpack(UnpackJob(blob, media_type, str(diff_id), lowers, target, index)).entries
 
 
-def _unpack(job: UnpackJob, limits: Limits) -> Unpacked:
+def _unpack(job: UnpackJob) -> Unpacked:
     diff_id = DiffId.parse(job.diff_id)
     try:
         with (
@@ -54,7 +56,7 @@ def _unpack(job: UnpackJob, limits: Limits) -> Unpacked:
             Placer(target, below.dirs, Owners.here()) as placer,
             IndexWriter(job.index) if job.index else _NoIndex() as rows,
         ):
-            stream = Measured(decompressor(job.media_type, raw), os.fstat(raw.fileno()).st_size, limits)
+            stream = Measured(decompressor(job.media_type, raw), os.fstat(raw.fileno()).st_size)
             for entry, content in read_entries(stream):
                 rows.add(_placed(placer, entry, content))
             placer.finish()

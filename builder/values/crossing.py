@@ -19,9 +19,10 @@ When the channel closes, the worker and all it started end.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
+from builder.values.limits import Limits
 from builder.values.security import DEFAULT_CAPABILITIES, Security
 
 PROTOCOL = 2
@@ -177,6 +178,7 @@ class UnpackJob:
     lowers: tuple[str, ...]
     target: str
     index: str = ""
+    limits: Limits = field(default_factory=Limits)
 
 
 @dataclass(frozen=True, slots=True)

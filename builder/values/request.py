@@ -11,6 +11,7 @@ from builder.values.access import Access
 from builder.values.compression import Compression
 from builder.values.crossing import NetworkMode
 from builder.values.elsewhere import Elsewhere
+from builder.values.limits import Limits
 from builder.values.platform import Platform
 from builder.values.reference import Reference
 from builder.values.security import Privileges
@@ -85,3 +86,4 @@ class BuildRequest:
     elsewhere: Elsewhere | None = None
     context_name: str = ""  # what people call a context that was fetched
     privileges: Privileges = field(default_factory=Privileges)
+    limits: Limits = field(default_factory=Limits)

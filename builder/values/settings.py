@@ -8,10 +8,13 @@ from typing import Generic, TypeVar
 
 from builder.values.compression import Compression
 from builder.values.crossing import NetworkMode
+from builder.values.limits import BOUNDS, Limits
 
 T_co = TypeVar("T_co", covariant=True)
 
 DEFAULT = "default"
+
+_LIMITS = Limits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,3 +52,15 @@ class Settings:
     cert_folders: Setting[tuple[Path, ...]] = field(default_factory=lambda: Setting(()))
     authfile: Setting[Path | None] = field(default_factory=lambda: Setting(None))
     timeout_s: Setting[float] = field(default_factory=lambda: Setting(0.0))
+    document_bytes: Setting[int] = field(default_factory=lambda: Setting(_LIMITS.document_bytes))
+    index_entries: Setting[int] = field(default_factory=lambda: Setting(_LIMITS.index_entries))
+    index_depth: Setting[int] = field(default_factory=lambda: Setting(_LIMITS.index_depth))
+    header_bytes: Setting[int] = field(default_factory=lambda: Setting(_LIMITS.header_bytes))
+    layer_bytes: Setting[int] = field(default_factory=lambda: Setting(_LIMITS.layer_bytes))
+    ratio: Setting[int] = field(default_factory=lambda: Setting(_LIMITS.ratio))
+    ratio_from_bytes: Setting[int] = field(default_factory=lambda: Setting(_LIMITS.ratio_from_bytes))
+
+    @property
+    def limits(self) -> Limits:
+        """How much is taken in from strangers."""
+        return Limits(**{bound.field: getattr(self, bound.field).value for bound in BOUNDS})

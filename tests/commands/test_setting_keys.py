@@ -37,6 +37,8 @@ def read(title: str, value: object) -> object:
         ("registries.timeout", 90, 90.0),
         ("registries.timeout", 0.5, 0.5),
         ("registries.timeout", "1h30m", 5400.0),
+        ("limits.layer", "50GB", 50 << 30),
+        ("limits.ratio", 2000, 2000),
     ],
 )
 def test_values(title: str, value: object, expected: object) -> None:
@@ -53,6 +55,8 @@ BAD: dict[str, tuple[object, ...]] = {
     "registries.insecure": ("a.io", [1], ["http://a.io"], [""], ["a b"]),
     "registries.mirrors": ([], {"a.io": "b.io"}, {"a.io": ["https://b.io"]}, {"": ["b"]}),
     "registries.cert-folders": ("certs", [1]),
+    "limits.document": ("1g", 0, "much"),
+    "limits.ratio": ("100", 1, True, 1.5),
     "registries.timeout": ("soon", -1, float("inf"), float("nan"), True, "10"),
 }
 

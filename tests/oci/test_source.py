@@ -8,7 +8,8 @@ import pytest
 
 from builder.errors import ImageError
 from builder.oci.manifest import write_config, write_index, write_manifest
-from builder.oci.source import MAX_INDEX_DEPTH, Documents, load_image, named
+from builder.oci.source import Documents, load_image, named
+from builder.tree import bounds
 from builder.values.digest import Digest
 from builder.values.image import MEDIA_CONFIG, MEDIA_INDEX, MEDIA_MANIFEST, Descriptor
 from tests.oci.images import AMD64, ARM64, sample
@@ -40,7 +41,7 @@ def test_indexes_nest_four_deep_and_no_deeper() -> None:
     """Depth is somebody else's choice, so it has a limit."""
     made = sample()
     at, blobs = made.image.manifest, dict(made.blobs)
-    for _ in range(MAX_INDEX_DEPTH):
+    for _ in range(bounds.limits().index_depth):
         at, more = index_over(at)
         blobs.update(more)
     assert load_image("app:1", at, reader(blobs), AMD64) == made.image

@@ -65,7 +65,7 @@ def test_a_document_announced_as_huge_is_not_read() -> None:
         raise AssertionError("it was read")
         yield b""
 
-    with pytest.raises(ImageError, match="over 8 MiB is refused"):
+    with pytest.raises(ImageError, match=r"over 8 MiB .* refused"):
         verified_bytes(Descriptor(MEDIA_LAYER, BLOB.digest, 50 << 20), never())
 
 

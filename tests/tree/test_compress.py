@@ -30,6 +30,8 @@ from builder.tree.compress import (
     sniff,
 )
 from builder.values.image import DOCKER_LAYER, DOCKER_LAYER_GZIP, MEDIA_LAYER, MEDIA_LAYER_GZIP, MEDIA_LAYER_ZSTD
+from builder.values.limits import Limits
+from tests.support.limited import limited
 
 COMPRESSIONS = ("gzip", "zstd", "none")
 
@@ -213,15 +215,12 @@ def test_bomb_of_runs() -> None:
     assert peak < 16 << 20
 
 
-def test_expansion_has_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_expansion_has_limits() -> None:
     """A layer that expands a thousandfold beyond what is free, or beyond the largest size, is refused."""
     bomb = gzip.compress(bytes(8 << 20))
-    monkeypatch.setattr(compress, "RATIO_FREE_BYTES", 1 << 20)
-    monkeypatch.setattr(compress, "MAX_RATIO", 100)
-    with pytest.raises(ImageError, match="100 times"):
+    with limited(Limits(ratio=100, ratio_from_bytes=1 << 20)), pytest.raises(ImageError, match="100 times"):
         read(MEDIA_LAYER_GZIP, bomb)
-    monkeypatch.setattr(compress, "MAX_LAYER_BYTES", 1 << 19)
-    with pytest.raises(ImageError, match="more than 524288 bytes"):
+    with limited(Limits(layer_bytes=1 << 19)), pytest.raises(ImageError, match="larger than 524288 bytes"):
         read(MEDIA_LAYER_GZIP, bomb)
 
 

@@ -16,8 +16,9 @@ import pytest
 import zstandard
 
 from builder.errors import ImageError
-from builder.tree.measured import Limits
 from builder.tree.spread import is_archive, spread
+from builder.values.limits import Limits
+from tests.support.limited import limited
 
 Squeeze = Callable[[bytes], bytes]
 SQUEEZES: tuple[Squeeze, ...] = (bytes, gzip.compress, bz2.compress, lzma.compress, zstandard.ZstdCompressor().compress)
@@ -36,13 +37,13 @@ def tar(*members: tuple[str, dict[str, object]], content: bytes = b"") -> bytes:
     return out.getvalue()
 
 
-def spread_bytes(data: bytes, directory: Path, limits: Limits | None = None) -> Path:
+def spread_bytes(data: bytes, directory: Path) -> Path:
     """Spread these bytes into a new directory below `directory`."""
     path = directory / "archive"
     path.write_bytes(data)
     with open(path, "rb") as raw:
         assert is_archive(raw)
-        spread(raw, str(directory / "out"), *([limits] if limits else []))
+        spread(raw, str(directory / "out"))
     return directory / "out"
 
 
@@ -127,5 +128,5 @@ def test_damage_and_size(tmp_path: Path) -> None:
     with pytest.raises(ImageError):
         spread_bytes(whole[: len(whole) // 2], tmp_path / "1")
     (tmp_path / "2").mkdir()
-    with pytest.raises(ImageError, match="larger"):
-        spread_bytes(whole, tmp_path / "2", Limits(layer_bytes=10_000))
+    with limited(Limits(layer_bytes=10_000)), pytest.raises(ImageError, match="larger"):
+        spread_bytes(whole, tmp_path / "2")

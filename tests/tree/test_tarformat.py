@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builder.errors import ImageError
-from builder.tree.tarformat import MAX_EXTENSION_BYTES, clean_path, read_entries
+from builder.tree.tarformat import clean_path, read_entries
 from builder.tree.tarwrite import END_OF_ARCHIVE
 from builder.tree.tarwrite import header as written
 from builder.values.entry import Entry, Kind
@@ -340,7 +340,7 @@ def test_wrong_checksum() -> None:
         (pax([(b"mtime", b"x")]) + file(b"f"), "is not a time"),
         (pax([(b"linkpath", b"t" * 5000)]) + symlink(b"l", b"x"), "no target"),
         (pax([(b"path", b"a/" * 2500 + b"a")]) + file(b"f"), "longer than"),
-        (header(b"x", b"x", size=MAX_EXTENSION_BYTES + 1), "longer than the 1048576 allowed"),
+        (header(b"x", b"x", size=(1 << 20) + 1), "longer than the 1048576 allowed"),
         (header(b"x", b"L", size=b"\x80" + b"\x7f" * 11), "longer than the 1048576 allowed"),
         (header(b"x", b"x", size=b"\xff" * 12), "longer than the 1048576 allowed"),
         (header(b"f", b"S"), "sparse"),

@@ -6,7 +6,7 @@ import io
 import os
 import tempfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,14 +14,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from builder.errors import ImageError, MachineError, PybuildError, StoreError
-from builder.tree import unpack as module
+from builder.tree import bounds
 from builder.tree.index import index_diff_id, read_index
-from builder.tree.measured import Limits
 from builder.tree.tarformat import read_entries
 from builder.tree.unpack import perform, unpack_layer
 from builder.values.crossing import Unpacked, UnpackJob
 from builder.values.digest import DiffId
 from builder.values.image import MEDIA_LAYER, MEDIA_LAYER_GZIP, MEDIA_LAYER_ZSTD
+from builder.values.limits import Limits
+from tests.support.limited import limited
 from tests.support.tars import compressed
 from tests.tree.rawtar import (
     BLOCK,
@@ -44,7 +45,8 @@ from tests.tree.rawtar import (
 def job(where: Path, blob: bytes, tar: bytes, media_type: str = MEDIA_LAYER) -> UnpackJob:
     """A job whose blob need not be what its diff-id says."""
     (where / "blob").write_bytes(blob)
-    return UnpackJob(str(where / "blob"), media_type, str(DiffId.of(tar)), (), str(where / "out"), str(where / "index"))
+    places = str(where / "out"), str(where / "index")
+    return UnpackJob(str(where / "blob"), media_type, str(DiffId.of(tar)), (), *places, bounds.limits())
 
 
 @pytest.mark.parametrize(
@@ -126,11 +128,11 @@ def test_what_is_missing_or_in_the_way(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def limits(monkeypatch: pytest.MonkeyPatch) -> Limits:
+def limits() -> Iterator[Limits]:
     """Limits a thousandth of the real ones."""
-    some = Limits(layer_bytes=20_000_000, ratio=100, free_bytes=1 << 20)
-    monkeypatch.setattr(module, "DEFAULT_LIMITS", some)
-    return some
+    some = Limits(layer_bytes=20_000_000, ratio=100, ratio_from_bytes=1 << 20)
+    with limited(some):
+        yield some
 
 
 def test_too_large(tmp_path: Path, limits: Limits) -> None:
@@ -144,7 +146,7 @@ def test_too_large(tmp_path: Path, limits: Limits) -> None:
 
 def test_bomb(tmp_path: Path, limits: Limits) -> None:
     """A small blob that grows out of all proportion is refused; a small layer may do as it likes."""
-    small = file(b"f", bytes(limits.free_bytes - 4096)) + END
+    small = file(b"f", bytes(limits.ratio_from_bytes - 4096)) + END
     assert perform(job(tmp_path, compressed(small, "gzip"), small, MEDIA_LAYER_GZIP)).entries == 1
     (tmp_path / "bomb").mkdir()
     large = file(b"f", bytes(8 << 20)) + END
