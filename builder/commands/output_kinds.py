@@ -34,7 +34,7 @@ from builder.values.output import (
 from builder.values.reference import Reference
 
 OPTION: Final = "-o/--output"
-_FORM: Final = "-o DIR, -o -, or -o type=oci|docker|local|tar|image[,dest=PATH][,KEY=VALUE...]"
+_FORM: Final = "-o DIR, -o -, or -o type=oci|docker|local|tar|image|registry|cacheonly[,dest=PATH][,KEY=VALUE...]"
 _TRUE = frozenset(("1", "t", "true"))
 _FALSE = frozenset(("0", "f", "false"))
 STDOUT: Final = Stream(-1)
@@ -78,8 +78,7 @@ def read_output(text: str) -> Output | None:
     kind = fields.pop("type", "")
     if kind not in _MAKERS:
         what = f"type={kind} is not supported" if kind else "the type is missing"
-        near = did_you_mean(kind, _MAKERS, "there are oci, docker, local, tar and image")
-        raise UsageError(f"{OPTION}: {what}", hint=f"{near}: {_FORM}")
+        raise UsageError(f"{OPTION}: {what}", hint=did_you_mean(kind, _MAKERS, f"it is written {_FORM}"))
     asked = _Fields(kind, fields)
     output = _MAKERS[kind](asked)
     asked.end()

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from builder.commands.arguments import read_tag
 from builder.commands.caller import Caller
 from builder.commands.options import BuildOptions
 from builder.commands.output_kinds import OPTION, STDOUT, check_level, read_output
@@ -48,9 +49,13 @@ def destination_of(output: Output) -> Destination | None:
 
 
 def pushed_to(outputs: Sequence[Output], tags: Sequence[str]) -> tuple[str, ...]:
-    """The names by which something is pushed, those of -t among them; none where nothing is."""
+    """The names by which something is pushed, those of -t among them; none where nothing is.
+
+    Names that Reference calls bare are the store's alone.
+    """
     pushed = [output for output in outputs if isinstance(output, PushOutput)]
-    return (*tags, *(str(name) for output in pushed for name in output.names)) if pushed else ()
+    names = (*map(read_tag, tags), *(name for output in pushed for name in output.names)) if pushed else ()
+    return tuple(str(name) for name in names if not name.is_bare)
 
 
 def require_levels(outputs: Sequence[Output], compression: Compression) -> None:
@@ -74,6 +79,11 @@ def _require_names(outputs: list[Output], options: BuildOptions) -> None:
                 "there is no name to push the image by",
                 hint="give one with -t REGISTRY/NAME:TAG, or -o type=image,name=REGISTRY/NAME:TAG,push=true",
             )
+        if isinstance(output, PushOutput) and not pushed_to([output], options.tag):
+            name = (*output.names, *map(read_tag, options.tag))[0].familiar
+            raise UsageError(
+                f"{name} names no registry to push the image to", hint=f"give it one too: -t REGISTRY/{name}"
+            )
 
 
 def _require_stdout(outputs: list[Output], options: BuildOptions, caller: Caller) -> None:
@@ -82,7 +92,8 @@ def _require_stdout(outputs: list[Output], options: BuildOptions, caller: Caller
         raise UsageError(f"{OPTION}: two outputs cannot share standard output", hint="give one of them a file")
     if to_stdout and options.quiet:
         raise UsageError(
-            "-q/--quiet and -o ...,dest=- both write to standard output", hint="use --metadata-file FILE for the digest"
+            "-q/--quiet and an output without a file (dest=FILE) both write to standard output",
+            hint="use --metadata-file FILE for the digest",
         )
     if to_stdout and caller.stdout.isatty():
         raise UsageError(

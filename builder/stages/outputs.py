@@ -133,20 +133,23 @@ def _image(output: ImageOutput, built: Built, hands: Hands) -> Image:
 
 
 def _pushed(output: PushOutput, built: Built, hands: Hands) -> Image:
-    """The image is named in the store first: what fails afterwards can be tried again without a build."""
+    """The image is named in the store first: what fails afterwards can be tried again without a build. Bare names are
+    the store's alone.
+    """
     from builder.stages.pushing import push_from_store
 
     image, names = variant(built, output.options, hands), _names(output.names, hands)
     if output.by is PushBy.TAG:
         _name(image, names, hands)
-        targets = names
+        targets = tuple(name for name in names if not name.is_bare)
     else:
-        targets = tuple(dict.fromkeys(replace(name, tag=None, digest=image.manifest.digest) for name in names))
+        there = (name for name in names if not name.is_bare)
+        targets = tuple(dict.fromkeys(replace(name, tag=None, digest=image.manifest.digest) for name in there))
     access = _believing(targets, hands.request.access) if output.insecure else hands.request.access
     try:
         push_from_store(image.manifest, targets, hands.store, access, hands.emit)
     except ImageError as error:
-        raise _not_pushed(error, image, names if output.by is PushBy.TAG else hands.request.tags) from error
+        raise _not_pushed(error, image, targets if output.by is PushBy.TAG else hands.request.tags) from error
     for name in targets:
         hands.emit(Exported(PUSHED, replace(name, digest=None).familiar, image.manifest.digest))
     return image

@@ -54,6 +54,11 @@ class Reference:
         name = name.removeprefix("docker.io/library/").removeprefix("docker.io/")
         return name + self._suffix()
 
+    @property
+    def is_bare(self) -> bool:
+        """Whether it is written without a registry and a folder, as app:1: good in a store, and nowhere to push to."""
+        return self.registry == DEFAULT_REGISTRY and self.repository.startswith("library/")
+
     def _suffix(self) -> str:
         return (f":{self.tag}" if self.tag else "") + (f"@{self.digest}" if self.digest else "")
 

@@ -94,7 +94,7 @@ def test_options(text: str, options: ImageOptions) -> None:
 @pytest.mark.parametrize(
     ("text", "named", "hint"),
     [
-        ("dest=x", "type is missing", "there are oci"),
+        ("dest=x", "type is missing", "type=oci|docker|local|tar|image|registry"),
         ("", "empty", "type=oci"),
         ("type=ocy,dest=x", "type=ocy", "did you mean oci?"),
         ("type=local", "dest is missing", "type=local,dest=DIR"),

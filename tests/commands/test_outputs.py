@@ -25,10 +25,12 @@ from builder.values.reference import Reference
 from tests.commands.callers import caller
 from tests.report import terminal
 
-A = Reference.parse("a:1")
+A = Reference.parse("localhost/a:1")
 
 
-def outputs(*words: str, push: bool = False, load: bool = False, tag: tuple[str, ...] = ("a:1",)) -> tuple[Output, ...]:
+def outputs(
+    *words: str, push: bool = False, load: bool = False, tag: tuple[str, ...] = ("localhost/a:1",)
+) -> tuple[Output, ...]:
     """What these words ask for."""
     return outputs_of(BuildOptions(output=words, push=push, load=load, tag=tag), caller())
 
@@ -44,8 +46,8 @@ def test_push() -> None:
     assert outputs(push=True) == (PushOutput(),)
     assert outputs("out", push=True) == (LocalOutput(Path("out")), PushOutput())
     options = ImageOptions(Compression.ZSTD)
-    assert outputs("type=image,name=a:1,compression=zstd", push=True) == (PushOutput((A,), options),)
-    assert outputs("type=registry,name=a:1", push=True) == (PushOutput((A,)),)
+    assert outputs("type=image,name=localhost/a:1,compression=zstd", push=True) == (PushOutput((A,), options),)
+    assert outputs("type=registry,name=localhost/a:1", push=True) == (PushOutput((A,)),)
     assert outputs(load=True) == () and outputs("type=docker") == (ImageOutput(),)
 
 
@@ -54,6 +56,16 @@ def test_a_push_needs_a_name() -> None:
     for words, push in (((), True), (("type=registry",), False)):
         with pytest.raises(UsageError, match="no name to push"):
             outputs(*words, push=push, tag=())
+
+
+def test_a_push_needs_a_registry() -> None:
+    """A name such as app:1 is the store's alone: one with a registry has to be there too, and only that is pushed."""
+    for words in (("type=registry,name=b:1",), ("type=image,push=true",)):
+        with pytest.raises(UsageError, match=":1 names no registry") as caught:
+            outputs(*words, tag=("a:1",))
+        assert "-t REGISTRY/" in (caught.value.hint or "")
+    asked = outputs(push=True, tag=("a:1", "localhost/a:1"))
+    assert pushed_to(asked, ("a:1", "localhost/a:1")) == ("localhost/a:1",)
 
 
 def test_standard_output_is_the_callers(tmp_path: Path) -> None:
@@ -111,5 +123,5 @@ def test_levels_of_the_compression_in_force() -> None:
 def test_names_that_something_is_pushed_to() -> None:
     """Those of -t and of the outputs that are pushed, none where nothing is: --creds is for their registries."""
     asked = outputs("type=registry,name=localhost:5000/b", "type=oci,dest=x,name=c:2")
-    assert pushed_to(asked, ("a:1",)) == ("a:1", "localhost:5000/b:latest")
+    assert pushed_to(asked, ("me/a:1",)) == ("docker.io/me/a:1", "localhost:5000/b:latest")
     assert pushed_to(outputs("type=oci,dest=x"), ("a:1",)) == ()

@@ -172,14 +172,19 @@ def test_a_tar_that_fails_is_not_there(one: Bench) -> None:
 
 
 def test_a_push(one: Bench, registry: str) -> None:
-    """The image is in the registry under all names, with the digest that is told; it is named in the store too."""
+    """The image is in the registry under all names, with the digest that is told; it is named in the store too.
+
+    A name without a registry is the store's alone.
+    """
     names = tuple(Reference.parse(f"{registry}/team/app:{tag}") for tag in ("1", "2"))
-    one.build(BUILDFILE, tags=names[:1], outputs=(PushOutput(names[1:]),))
+    bare = Reference.parse("app:1")
+    one.build(BUILDFILE, tags=(bare, names[0]), outputs=(PushOutput(names[1:]),))
     assert one.result is not None
     digest = one.result.image.manifest.digest
     sent = [event for event in one.events if isinstance(event, Exported)]
     assert sent == [Exported(PUSHED, str(name), digest) for name in names]
     assert any(isinstance(event, Transfer) and event.verb == "push" for event in one.events)
+    assert read_layout(one.root, str(bare)).digest == str(digest)
     for name in names:
         assert _digest(f"docker://{name}") == str(digest)
         assert read_layout(one.root, str(name)).digest == str(digest)

@@ -89,6 +89,12 @@ def test_upper_case_is_explained() -> None:
         Reference.parse("MyApp")
 
 
+def test_bare_names() -> None:
+    """A name without registry and folder is one of a store alone; with a folder it may be somebody's at docker.io."""
+    assert all(Reference.parse(text).is_bare for text in ("app", "app:1", "docker.io/library/app"))
+    assert not any(Reference.parse(text).is_bare for text in ("me/app", "localhost/app", "host:5000/library/app"))
+
+
 @pytest.mark.parametrize(
     ("text", "familiar"),
     [
