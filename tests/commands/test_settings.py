@@ -118,8 +118,8 @@ def test_every_key(house: House) -> None:
         authfile=Setting(house.home / "auth.json", f"{file}:15"),
         timeout_s=Setting(600.0, f"{file}:16"),
         mirrors=Setting((("docker.io", ("mirror.example.com", "other.example.com/hub")),), f"{file}:18"),
-        layer_bytes=Setting(50 << 30, f"{file}:21"),
-        index_depth=Setting(8, f"{file}:22"),
+        layer_bytes=Setting(50 << 30, f"{file}:22"),
+        index_depth=Setting(8, f"{file}:23"),
     )
 
 
