@@ -16,6 +16,7 @@ from builder.lang.checks import refusal
 from builder.lang.grammar import parse
 from builder.lang.syntax import foreign_frontend
 from builder.stages.bring import brought
+from builder.stages.buildlog import logged
 from builder.stages.check import GuessedImages, findings, findings_of_check, with_asked_checks
 from builder.stages.door import Door
 from builder.stages.export import Built, Left, assemble, publish
@@ -46,9 +47,8 @@ class BuildResult:
 
 def build(request: BuildRequest, store: Store, emit: Emit) -> BuildResult:
     """Build what was asked for. Raises a PybuildError of the kind that says what went wrong."""
-    emit = _one_at_a_time(emit)
-    with brought(request, store, emit) as near:
-        return _build(near, store, emit)
+    with logged(request, store, _one_at_a_time(emit)) as hear, brought(request, store, hear) as near:
+        return _build(near, store, hear)
 
 
 def _build(request: BuildRequest, store: Store, emit: Emit) -> BuildResult:

@@ -170,8 +170,8 @@ COMMANDS: tuple[Command, ...] = (
         "prune",
         "remove what is no longer needed",
         "Remove what nothing leads to any more, and as much of the cache as asked for; images with names stay. It may "
-        "run beside builds: what they use stays. KIND is steps, bases, variants, snapshots, caches, fingerprints or "
-        "leftovers; alone it removes all of that kind.",
+        "run beside builds: what they use stays. KIND is steps, bases, variants, snapshots, caches, fingerprints, "
+        "builds or leftovers; alone it removes all of that kind.",
         "prune",
         (),
         (
@@ -189,6 +189,16 @@ COMMANDS: tuple[Command, ...] = (
             Option(("-f", "--force"), Group.OTHER, "nothing: prune never asks"),
             ROOT,
         ),
+    ),
+    Command(
+        "builds",
+        "list the latest builds, and what their steps talked to",
+        "List the latest builds, or show one: its steps, and with the network `proxy` every host and URL that each has "
+        "talked to. ID is the beginning or the end of one; without it the latest build is shown. Builds that did no "
+        "step (all of it was cached) are not kept.",
+        "builds",
+        (Word("SHOW", optional=True, title="show"), Word("ID", optional=True)),
+        (FORMAT, ROOT),
     ),
     Command(
         "du",

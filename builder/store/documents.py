@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from builder.store import descriptors, files, sizes
+from builder.store.builds import is_build_id
 from builder.store.files import JsonValue
 from builder.store.layers import LAYER_VERSION
 from builder.store.pulled import PULLED_VERSION
@@ -77,6 +78,8 @@ class Documents:
 
     def _said(self, folder: str, name: str, facts: os.stat_result) -> Read | None:
         stem, _, ending = name.partition(".")
+        if folder == f"{AREA}/builds":
+            return Read(stem) if ending == "json" and is_build_id(stem) else None
         if not _HEX.match(stem) or ending not in ("", "json", "new"):
             return None
         match folder.rpartition("/")[2]:

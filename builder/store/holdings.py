@@ -28,6 +28,7 @@ class Kind(StrEnum):
     SNAPSHOTS = "snapshots"
     CACHES = "caches"
     FINGERPRINTS = "fingerprints"
+    BUILDS = "builds"  # what `pybuild builds` lists
     LEFTOVERS = "leftovers"  # what nothing leads to, and the trash
     UNFINISHED = "unfinished"  # what builds that run now are working on
 
@@ -44,6 +45,7 @@ _FOLDERS: dict[str, Kind | None] = {
     f"{AREA}/pulled": Kind.BASES,
     f"{AREA}/variants": Kind.VARIANTS,
     f"{AREA}/fingerprints": Kind.FINGERPRINTS,
+    f"{AREA}/builds": Kind.BUILDS,
 }
 SNAPSHOTS = f"{AREA}/snapshots"
 CACHES = f"{AREA}/caches"

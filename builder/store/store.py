@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from builder.errors import StoreError
 from builder.store import files, locks
@@ -27,6 +28,9 @@ from builder.store.records import Records
 from builder.store.session import Session, gate_path, make_private, move_to_trash, oldest_start_ns, sweep
 from builder.store.snapshots import Snapshots
 from builder.store.variants import Variants
+
+if TYPE_CHECKING:
+    from builder.store.builds import Builds
 
 STORE_VERSION = 1
 """Raised when an older pybuild could no longer use the store."""
@@ -150,6 +154,13 @@ class Store:
     def others_since_ns(self) -> int | None:
         """When the oldest other session that is alive began (Unix time); None where we are alone. Raises OSError."""
         return oldest_start_ns(self.root / _AREA, self._session.directory)
+
+    @property
+    def builds(self) -> Builds:
+        """The records of the latest builds."""
+        from builder.store.builds import Builds  # only builds that did something need it
+
+        return Builds(self.root / _AREA, self._session)
 
     def to_trash(self, path: Path) -> Path:
         """Move what nobody needs to the trash; where it is now. Raises OSError."""
