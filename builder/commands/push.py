@@ -21,7 +21,6 @@ from builder.store import Store
 from builder.values.digest import Digest
 from builder.values.image import Descriptor
 from builder.values.reference import Reference
-from builder.values.registries import is_short
 
 _REGISTRY = "docker://"
 _TRANSPORTS = ("oci:", "oci-archive:", "docker-archive:", "store:", "dir:", "containers-storage:", "docker-daemon:")
@@ -101,7 +100,7 @@ def _of_repository(stored: str, wanted: Reference) -> Iterator[Reference]:
 def _own(stored: str) -> Reference:
     """A name of the store as one of a registry. Raises UsageError where it is surely none."""
     name = Reference.parse(stored)
-    if is_short(name.familiar) and "/" not in name.familiar:
+    if name.is_bare:
         raise UsageError(
             f"{name.familiar} names no registry",
             hint=f"pybuild push {name.familiar} REGISTRY/{name.familiar}, or build it with such a name",

@@ -16,6 +16,7 @@ from builder.oci.lanes import Check, carry_all
 from builder.oci.layout import BlobPath, blobs_of
 from builder.oci.listing import Listing
 from builder.oci.refusal import Refusal, refusal_of
+from builder.oci.source import named
 from builder.oci.transport import Patience
 from builder.oci.upload import Outcome, Upload, check_digest, is_there
 from builder.oci.verify import chunks_of, open_regular, verified_bytes
@@ -103,11 +104,14 @@ def push_listing(
         # What one repository of a registry has got, the next one can mount from it.
         earlier = tuple(before for before, _ in places[:number])
         repository = Repository(place, listing.blobs, access, _also_from(watch, earlier))
-        outcomes += zip(listing.blobs, repository.fill(blob_path), strict=True)
-        for point, data in listing.documents:
-            is_root = point.digest == listing.root.digest
-            for reference in tags if is_root else (str(point.digest),):
-                repository.put_manifest(point, data, reference)
+        try:
+            outcomes += zip(listing.blobs, repository.fill(blob_path), strict=True)
+            for point, data in listing.documents:
+                is_root = point.digest == listing.root.digest
+                for reference in tags if is_root else (str(point.digest),):
+                    repository.put_manifest(point, data, reference)
+        except ImageError as error:
+            raise named(error, place.familiar) from error
     return Pushed(
         listing.root.digest,
         sum(blob.size for blob in listing.blobs),
