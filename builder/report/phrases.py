@@ -10,6 +10,7 @@ from builder.source import Span
 from builder.values.event import StepId, Transfer, Warned
 
 _BLANKS = re.compile(r"[ \t]{2,}")
+_MOST_TITLE = 4000  # characters of a step's title: a here-document of a megabyte would bury all else
 
 
 def label(step: StepId) -> str:
@@ -18,8 +19,9 @@ def label(step: StepId) -> str:
 
 
 def headline(step: StepId, title: str) -> str:
-    """`[build 2/5] RUN make`; the blanks that joined lines leave are one blank here."""
-    return f"{label(step)} {_BLANKS.sub(' ', printable(title))}"
+    """`[build 2/5] RUN make`; the blanks that joined lines leave are one blank here, and endless ones are cut."""
+    text = _BLANKS.sub(" ", printable(title[:_MOST_TITLE]))
+    return f"{label(step)} {text}{'...' if len(title) > _MOST_TITLE else ''}"
 
 
 def warning(event: Warned) -> str:

@@ -19,6 +19,11 @@ def test_joined_lines_are_shown_without_their_indentation() -> None:
     assert phrases.headline(StepId("0", 1, 1), "RUN a &&     b \t c") == "[0 1/1] RUN a && b c"
 
 
+def test_endless_titles_are_cut() -> None:
+    """A command of a megabyte does not fill the log."""
+    assert phrases.headline(StepId("0", 1, 1), "RUN " + "x" * 1_000_000) == "[0 1/1] RUN " + "x" * 3996 + "..."
+
+
 def test_warnings_name_their_rule_and_place() -> None:
     """A warning ends with file and line, if there is a place."""
     span = Span(SourceText("Buildfile", "FROM a\nfrom b"), 2, 2)
