@@ -25,8 +25,8 @@ _PATH = "/usr/local/bin:/usr/bin:/bin"
 _LONGEST_S = 1800.0
 _LAST_LINES = 6
 _BLOCK = 64 << 10
-MOST_FILES = 1_000_000
-"""Files and directories of a commit; the largest repositories have a third of that."""
+MOST_FILES = 500_000
+"""Files and directories of a commit: more than any repository known to be built from has."""
 MOST_BYTES = 20_000_000_000
 """Bytes of a commit's files: as many as a layer may have."""
 _SETTINGS = {
