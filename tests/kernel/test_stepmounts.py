@@ -19,6 +19,8 @@ from builder.kernel.stepmounts import Staged, doors_of, stage_all, targets_of
 from builder.values.crossing import (
     CacheMount,
     FileMount,
+    RootKind,
+    Rung,
     SocketMount,
     StepSpec,
     TmpfsMount,
@@ -26,7 +28,7 @@ from builder.values.crossing import (
     TreeMount,
 )
 from tests.kernel.agents import agent
-from tests.kernel.bench import Bench, compiled
+from tests.kernel.bench import Bench, bench, compiled
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +106,7 @@ class TestAsData:
         "target", ["/", "//", "/..", "/proc", "/proc/sys", "/sys/fs", "/dev", "/a/../dev", ".", "/d" * 2000]
     )
     def test_targets_of_the_sandbox(self, target: str, tmp_path: Path) -> None:
-        """The root, /dev, /proc, /sys, what is in the last two, and paths too long for the kernel cannot be mounted on."""
+        """The root, /dev, /proc, /sys and what is in these two, or a path too long for the kernel, are no targets."""
         with pytest.raises(ContextError, match="nothing can be mounted"):
             stage_all(_step(TmpfsMount(target)), [], _stage(tmp_path), lambda *_: "")
 
@@ -305,6 +307,19 @@ class TestOthers:
         assert " ramfs ro,nosuid,nodev,noexec" in outcome.lines()[2]
         assert outcome.changed == []
         assert b"hush" not in b"".join(p.read_bytes() for p in outcome.work.rglob("*") if p.is_file())
+
+    @pytest.mark.parametrize("kind", [RootKind.FUSE, RootKind.COPY])
+    def test_secret_on_other_roots(self, kind: RootKind) -> None:
+        """Where steps have no kernel's overlay, a secret is no more in what they leave."""
+        with bench(Rung.RANGE, kind) as room:
+            mounts = (FileMount(1, "/run/secrets/key"), FileMount(2, "/etc/passwd"))
+            outcome = room.run(
+                "cat /run/secrets/key /etc/passwd", fds=(_memory(b"hush\n"), _memory(b"still\n")), mounts=mounts
+            )
+            assert outcome.lines() == ["hush", "still"]
+            assert outcome.changed == []
+            files = [path.read_bytes() for path in outcome.work.rglob("*") if path.is_file()]
+            assert b"hush" not in b"".join(files) and b"still" not in b"".join(files)
 
     def test_script(self, room: Bench) -> None:
         """A here-document with an interpreter line, shown below /dev, can be run."""
