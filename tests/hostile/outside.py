@@ -15,12 +15,12 @@ class Outside:
     before: tuple[tuple[object, ...], ...]
 
     @classmethod
-    def make(cls, path: Path) -> Outside:
-        """A fresh one at `path`."""
+    def make(cls, path: Path, content: str = "alive") -> Outside:
+        """A fresh one at `path`; `content` is what its canaries hold."""
         path.mkdir()
-        (path / "canary").write_text("alive")
+        (path / "canary").write_text(content)
         (path / "inner").mkdir()
-        (path / "inner" / "canary").write_text("alive")
+        (path / "inner" / "canary").write_text(content)
         return cls(path, _facts(path))
 
     def faults(self) -> list[str]:
