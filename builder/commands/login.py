@@ -68,7 +68,9 @@ def _typed(line: Line, caller: Caller) -> tuple[str, str]:
             raise UsageError("--password-stdin: the user name is missing", hint="-u USER")
         return username, _piped_password(caller)
     if password is not None:
-        caller.remark(note("a password in the command line is seen by everybody on this machine; --password-stdin"))
+        caller.remark(
+            note("everybody on this machine can see a command line, the password too; --password-stdin hides it")
+        )
     username = username or _asked_username(caller)
     return username, password or asked_password(caller, "--password-stdin")
 

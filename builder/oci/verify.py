@@ -126,7 +126,9 @@ def open_regular(path: Path, what: str) -> BinaryIO:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
     except FileNotFoundError as error:
         hint = None if path.is_absolute() else "a relative path starts at the directory you are in"
-        raise ImageError(f"{what} is missing: {path} does not exist", hint=hint or "check the path") from error
+        said = f"{path} does not exist"
+        told = said if str(path).endswith(what) else f"{what} is missing: {said}"
+        raise ImageError(told, hint=hint or "check the path") from error
     except OSError as error:
         raise ImageError(f"{what} cannot be read: {path}: {error.strerror}") from error
     if not stat.S_ISREG(os.fstat(fd).st_mode):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from builder.errors import ContextError, ImageError
-from builder.lang.suggest import did_you_mean
+from builder.lang.suggest import nearest
 from builder.stages.borrow import Borrowed
 from builder.tree.reader import LayerReader
 from builder.tree.safe import shown
@@ -100,9 +100,10 @@ class Look:
             return ImageError(f"{message}: /{shown(broken.entry.path)} is a link to {target}, where nothing is")
         if there is None or there.entry.kind is not Kind.DIR or good == len(parts):
             return ImageError(f"{message}: /{shown(parent)} is no directory")
-        otherwise = f"`pybuild ls {self.name}:/{shown(parent)}` shows what there is"
-        names = map(_text, view.children(there.entry.path))
-        return ImageError(message, hint=did_you_mean(_text(parts[good]), names, otherwise))
+        near = nearest(_text(parts[good]), map(_text, view.children(there.entry.path)))
+        if near is None:
+            return ImageError(message, hint=f"`pybuild ls {self.name}:/{shown(parent)}` shows what there is")
+        return ImageError(message, hint=f"did you mean /{shown(parent) + '/' if parent else ''}{near}?")
 
 
 def _text(path: bytes) -> str:

@@ -41,6 +41,8 @@ class Reference:
             raise ValueError(f"invalid image name {text[:200]!r}")
         for part in repository.split("/"):
             if not _COMPONENT.match(part):
+                if not part:
+                    raise ValueError(f"invalid image name {text[:200]!r}: a part of it is empty")
                 hint = " (names are lower case)" if part != part.lower() else ""
                 raise ValueError(f"invalid image name {text[:200]!r}: {part[:100]!r} is not allowed{hint}")
         if tag is None and digest is None:

@@ -93,7 +93,7 @@ def test_what_is_not_there(room: Path) -> None:
     """A missing path is exit code 5, and the nearest name is suggested; so is a missing image."""
     with pytest.raises(ImageError) as caught:
         lines_of(room, "ls", "app:1:/ect")
-    assert (caught.value.hint, caught.value.exit_code) == ("did you mean etc?", 5)
+    assert (caught.value.hint, caught.value.exit_code) == ("did you mean /etc?", 5)
     with pytest.raises(ImageError, match="there is no image 'ap:1' in the store"):
         lines_of(room, "ls", "ap:1:/etc")
 

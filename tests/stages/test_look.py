@@ -72,7 +72,7 @@ def test_layers_that_only_make_sense_together(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("path", "message", "hint"),
     [
-        (b"etc/os-relase", "there is no /etc/os-relase in app", "did you mean os-release?"),
+        (b"etc/os-relase", "there is no /etc/os-relase in app", "did you mean /etc/os-release?"),
         (b"bin/none/x", "there is no /bin/none/x in app", "`pybuild ls app:/bin` shows what there is"),
         (b"broken", "there is no /broken in app: /broken is a link to no/where, where nothing is", None),
         (b"broken/x", "there is no /broken/x in app: /broken is a link to no/where, where nothing is", None),
