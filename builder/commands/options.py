@@ -72,7 +72,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(("--iidfile",), Group.RESULT, "write the image id there", "FILE"),
     Option(("--metadata-file",), Group.RESULT, "write digests and names there, as JSON", "FILE"),
     Option(("--network",), Group.STEPS, "auto (default), none, host or proxy", "MODE"),
-    Option(("--allow-host",), Group.STEPS, "of --network proxy: HOST, *.DOMAIN or HOST:PORT", "PATTERN", True),
+    Option(("--allow-host",), Group.STEPS, "with proxy: HOST[:PORT] or *.DOMAIN alone", "PATTERN", True),
     Option(("--add-host",), Group.STEPS, "a line for /etc/hosts", "HOST:IP", True),
     Option(("--secret",), Group.STEPS, "id=ID,src=FILE or id=ID,env=NAME", "SECRET", True),
     Option(("--ssh",), Group.STEPS, "an agent: default, or ID=SOCKET", "AGENT", True),

@@ -192,7 +192,7 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         "builds",
-        "list the latest builds, and what their steps talked to",
+        "list the latest builds",
         "List the latest builds, or show one: its steps, and with the network `proxy` every host and URL that each has "
         "talked to. ID is the beginning or the end of one; without it the latest build is shown. Builds that did no "
         "step (all of it was cached) are not kept.",
