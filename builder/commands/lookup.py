@@ -113,7 +113,8 @@ def is_store(root: Path) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError as error:
-        raise StoreError(f"cannot read the store {root}: {error.strerror}") from error
+        hint = "it must belong to you; another one: --root DIR"
+        raise StoreError(f"cannot read the store {root}: {error.strerror}", hint=hint) from error
 
 
 def familiar(name: str) -> str:
