@@ -9,7 +9,7 @@ from builder.errors import UsageError
 from builder.tree import bounds
 from builder.values.limits import Limits
 from builder.values.settings import Setting, Settings
-from tests.commands.test_request import caller
+from tests.commands.callers import caller
 from tests.support.limited import limited
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from builder.values.crossing import NetworkMode
 from builder.values.compression import Compression
+from builder.values.crossing import NetworkMode
 from builder.values.request import BuildRequest, Secret
 
 
