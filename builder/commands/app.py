@@ -46,11 +46,16 @@ class _DefaultGroup(click.Group):
         return _build_help()
 
 
+_VERBATIM = frozenset(row.name for row in COMMANDS if row.verbatim)
+
+
 def root_after_command(words: list[str]) -> list[str]:
     """The words with a --root that stands before a command's name put behind it, where each command knows it."""
     count = 2 if words[:1] == ["--root"] else int(bool(words) and words[0].startswith("--root="))
     if not count or words[count : count + 1] == [] or words[count] not in NAMES:
         return words
+    if words[count] in _VERBATIM:
+        return words[count:]  # what follows belongs to a command that has no use for a store
     behind = count + (2 if words[count] in GROUPS else 1)
     return [*words[count:behind], *words[:count], *words[behind:]]
 

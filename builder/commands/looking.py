@@ -56,20 +56,20 @@ def looking(texts: Sequence[str], line: Line, caller: Caller) -> Iterator[Lookin
                 source = open_source(text, borrowed.temporary, directory=caller.directory, access=access)
                 image = source.load(asked or host_platform())
                 borrowed.learn(FoundImage(image, source))
-                return Look(source.name, _checked(source.name, image, asked), borrowed)
+                return Look(source.name, suited(source.name, image, asked), borrowed)
             if store is None:
                 raise missing(text, [])
             found = find_named(text, store)
             image = load(store, found.manifest, asked)
             names = tuple(familiar(each.name) for each in found.names)
-            return Look(found.title, _checked(found.title, image, asked), borrowed, names)
+            return Look(found.title, suited(found.title, image, asked), borrowed, names)
 
         looks = {text: look(text) for text in dict.fromkeys(texts)}
         yield Looking(tuple(looks[text] for text in texts), progress)
 
 
-def _checked(name: str, image: Image, asked: Platform | None) -> Image:
-    """The image, unless it is a lone one for another platform than was asked for."""
+def suited(name: str, image: Image, asked: Platform | None) -> Image:
+    """The image, unless it is a lone one for another platform than was asked for. Raises ImageError."""
     there = image.config.platform
     if asked is not None and (there.os, there.architecture) != (asked.os, asked.architecture):
         raise ImageError(f"{name}: there is no image for {asked}", hint=f"there is one for {there} only")

@@ -10,6 +10,7 @@ from builder.commands.arguments import bad, read_platform
 from builder.commands.caller import Caller, store_root
 from builder.commands.connection import Connection, access_of
 from builder.commands.line import Line
+from builder.commands.looking import suited
 from builder.commands.lookup import Found, find_named, is_store, load, missing
 from builder.errors import UsageError
 from builder.oci.archive import NamedImage, write_archive_of
@@ -75,7 +76,7 @@ def _images(texts: Sequence[str], platform: Platform | None, store: Store) -> li
     found: dict[Digest, NamedImage] = {}
     for text in texts:
         hit = find_named(text, store)
-        image = load(store, hit.manifest, platform)
+        image = suited(hit.title, load(store, hit.manifest, platform), platform)
         before = found.get(image.manifest.digest, NamedImage(image, ()))
         found[image.manifest.digest] = NamedImage(image, (*before.names, *_name_of(hit)))
     return list(found.values())

@@ -119,6 +119,14 @@ def test_formats_are_read() -> None:
         read_media_types("zip")
 
 
+def test_a_platform_that_is_not_there(tmp_path: Path) -> None:
+    """A lone image of another platform than was asked for is not saved for it."""
+    build_into(tmp_path / "store", tmp_path / "one", "app:1")
+    with pytest.raises(ImageError, match="there is no image for linux/s390x"):
+        save(tmp_path, "app:1", output="a.tar", platform="linux/s390x")
+    assert not (tmp_path / "a.tar").exists()
+
+
 def test_what_cannot_be_saved_leaves_the_file_alone(tmp_path: Path) -> None:
     """A name that is not there, no store at all, a file that cannot be written."""
     with pytest.raises(ImageError, match="there is no image 'app:1' in the store"):
