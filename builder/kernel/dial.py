@@ -11,10 +11,10 @@ import base64
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
-from ipaddress import ip_address
+from ipaddress import IPv4Address, ip_address
 from urllib.parse import unquote, urlsplit
 
-from builder.values.hosts import HostRules, address_of, unwrapped
+from builder.values.hosts import Address, HostRules, address_of, unwrapped
 
 _CONNECT_S = 20.0
 _ANSWER_S = 60.0
@@ -74,7 +74,7 @@ class Dialler:
         return dialled.socket
 
     def _judge_words(self, host: str, port: int) -> None:
-        address = address_of(host)
+        address = _written(host)
         if address is not None:
             if not self.rules.admits_address(address, port):
                 raise Refused(_own(host, port))
@@ -103,6 +103,17 @@ class Dialler:
         if refused:
             raise Refused(_own(refused, port))
         raise Unreachable(failure)
+
+
+def _written(host: str) -> Address | None:
+    """The address that a text is, also in the forms that only the C library knows: `127.1`, `0x7f000001` (inet(3))."""
+    address = address_of(host)
+    if address is None and host[:1].isdigit():
+        try:
+            return IPv4Address(socket.inet_aton(host))
+        except (OSError, UnicodeError):
+            return None
+    return address
 
 
 def _own(address: str, port: int) -> str:
