@@ -20,6 +20,7 @@ from builder.stages.images import build_platform
 from builder.stages.intake import Taken, take_in
 from builder.stages.transfer import wanted_image
 from builder.store import Store
+from builder.store.files import no_space_for
 from builder.values.event import Emit, Event, Transfer
 from builder.values.platform import Platform
 
@@ -120,6 +121,6 @@ def _spool(descriptor: int, path: Path, name: str) -> None:
                     )
                 out.write(piece)
     except OSError as error:
-        raise write_error(error, path) from error
+        raise no_space_for(name, error) or write_error(error, path) from error
     if not total:
         raise ImageError(f"{name} is empty", hint="give an archive: pybuild load -i FILE, or < FILE")

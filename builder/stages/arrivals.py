@@ -7,8 +7,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from builder.errors import StoreError
 from builder.oci.lanes import Check
 from builder.oci.source import ImageSource
+from builder.store.files import no_space_for
 from builder.store.store import Store
 from builder.values.event import Emit, Transfer
 from builder.values.image import Descriptor
@@ -43,8 +45,7 @@ class Arrivals:
                 return
             temporary = self._store.blobs.temporary()
             try:
-                source.fetch(blob, temporary, self._progress(blob, check))
-                check()
+                self._fetch(blob, source, temporary, check)
                 self._store.blobs.adopt(temporary, blob.digest)
             finally:
                 temporary.unlink(missing_ok=True)
@@ -57,13 +58,19 @@ class Arrivals:
         """
         temporary = self._store.blobs.temporary()
         try:
-            source.fetch(blob, temporary, self._progress(blob, check))
-            check()
+            self._fetch(blob, source, temporary, check)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
         self._emit(Transfer("pull", called(blob), blob.size, blob.size))
         return temporary
+
+    def _fetch(self, blob: Descriptor, source: ImageSource, into: Path, check: Check) -> None:
+        try:
+            source.fetch(blob, into, self._progress(blob, check))
+        except StoreError as error:
+            raise no_space_for(f"blob {called(blob)} of {source.name}", error.__cause__) or error from error.__cause__
+        check()
 
     def _progress(self, blob: Descriptor, check: Check) -> Callable[[int], None]:
         told_s = time.monotonic()

@@ -22,6 +22,13 @@ RECORD_LIMIT_BYTES = 1 << 20
 NO_SPACE_HINT = "free some room there (pybuild prune --all), or put the store elsewhere with --root"
 
 
+def no_space_for(what: str, cause: BaseException | None) -> StoreError | None:
+    """What to say where something did not fit into the store; None where that is not why it failed."""
+    if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
+        return StoreError(f"no space left in the store for {what}", hint=NO_SPACE_HINT)
+    return None
+
+
 @contextmanager
 def plain_errors(doing: str) -> Iterator[None]:
     """Turn the operating system's refusals inside the block into a StoreError that begins with `doing`."""

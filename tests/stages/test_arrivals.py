@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 import time
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from builder.errors import ImageError
+from builder.errors import ImageError, StoreError
 from builder.oci.lanes import Halted, go_on
 from builder.oci.source import Progress
 from builder.stages.arrivals import Arrivals
@@ -105,6 +106,18 @@ def test_a_failure_leaves_nothing_behind(tmp_path: Path) -> None:
         source.fails = False
         arrivals.bring(BLOB, source, go_on)
         assert arrivals.is_here(BLOB)
+
+
+def test_a_full_disk(tmp_path: Path) -> None:
+    """It is the store's, and the hint says how to make room there."""
+
+    class Full(Slow):
+        def fetch(self, layer: Descriptor, into: Path, progress: Progress) -> None:  # noqa: ARG002 - the protocol's
+            raise StoreError(f"no space left to write {into}") from OSError(errno.ENOSPC, "full")
+
+    with Store.open(tmp_path / "store") as store, pytest.raises(StoreError, match="no space left in the store") as full:
+        Arrivals(store, lambda _: None).bring(BLOB, Full(), go_on)
+    assert BLOB.digest.hex[:12] in full.value.message and "pybuild prune --all" in (full.value.hint or "")
 
 
 def test_what_is_no_longer_wanted_is_dropped(tmp_path: Path) -> None:
