@@ -82,8 +82,8 @@ class StepProxy:
     def _start(self, run: Callable[..., None], *words: object) -> None:
         thread = threading.Thread(target=run, args=words, name="proxy", daemon=True)
         with self._lock:
+            thread.start()
             self._threads.add(thread)
-        thread.start()
 
     @contextmanager
     def _held(self, end: socket.socket) -> Iterator[socket.socket]:
@@ -111,7 +111,11 @@ class StepProxy:
             while True:
                 self._room.acquire()
                 client, _ = listener.accept()  # fails when it is shut: then the step is over
-                self._start(self._serve, client)
+                try:
+                    self._start(self._serve, client)
+                except RuntimeError:  # no more threads for this user: the step is answered by a closed connection
+                    client.close()
+                    self._room.release()
 
     def _serve(self, client: socket.socket) -> None:
         try:
