@@ -64,9 +64,9 @@ class PlainReporter:
     def _lines(self, event: Event) -> list[str]:
         match event:
             case StepStarted(step, title):
-                return [self._mask.text(phrases.headline(step, title))]
+                return [self._headline(step, title)]
             case StepCached(step, title):
-                return [self._mask.text(phrases.headline(step, f"CACHED {title}"))]
+                return [self._headline(step, f"CACHED {title}")]
             case StepOutput(step, data):
                 cutter = self._cutters.setdefault(step, LineCutter(self._mask))
                 return _prefixed(step, cutter.feed(data))
@@ -80,6 +80,10 @@ class PlainReporter:
                 return [self._mask.text(phrases.warning(event))]
             case ImageReady() | Exported() | Contacted():
                 return []  # the summary at the end says it, and `pybuild builds show`
+
+    def _headline(self, step: StepId, title: str) -> str:
+        # Before too: a headline's blanks are joined and its end is cut, perhaps in the middle of a value.
+        return self._mask.text(phrases.headline(step, self._mask.text(title)))
 
     def _rest(self, step: StepId) -> list[str]:
         cutter = self._cutters.pop(step, None)

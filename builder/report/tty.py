@@ -84,11 +84,11 @@ class TtyReporter:
     def _take(self, event: Event) -> None:
         match event:
             case StepStarted(step, title):
-                headline = self._mask.text(phrases.headline(step, title))
+                headline = self._headline(step, title)
                 self._steps[step] = LiveStep(headline, time.monotonic(), LineCutter(self._mask))
             case StepCached(step, title):
                 self._steps.pop(step, None)
-                self._leave(self._mask.text(phrases.headline(step, title)), "CACHED")
+                self._leave(self._headline(step, title), "CACHED")
             case StepOutput(step, data):
                 self._output(step, data)
             case StepFinished(step, seconds):
@@ -103,6 +103,10 @@ class TtyReporter:
                 self._above.append(self._colored(_YELLOW, self._mask.text(phrases.warning(event))))
             case ImageReady() | Exported() | Contacted():
                 pass  # the summary at the end says it, and `pybuild builds show`
+
+    def _headline(self, step: StepId, title: str) -> str:
+        # Before too: a headline's blanks are joined and its end is cut, perhaps in the middle of a value.
+        return self._mask.text(phrases.headline(step, self._mask.text(title)))
 
     def _output(self, step: StepId, data: bytes) -> None:
         running = self._steps.get(step)

@@ -106,7 +106,13 @@ def _redacted(contact: Contact, hidden: tuple[str, ...]) -> Contact:
 
     if not hidden:
         return contact
-    return replace(contact, host=_without(contact.host, hidden), path=_without(contact.path, hidden))
+    return replace(
+        contact,
+        host=_without(contact.host, hidden),
+        path=_without(contact.path, hidden),
+        refusal=_without(contact.refusal, hidden),
+        failure=_without(contact.failure, hidden),
+    )
 
 
 def _without(text: str, hidden: tuple[str, ...]) -> str:

@@ -118,8 +118,10 @@ def _path_of(item: Item) -> bytes:
 
 def remember(key: CacheKey, layer: Layer | None, hands: Hands) -> StepRecord:
     """Keep the outcome of a step. Its layer is whole in the store before its record is."""
-    searched = tuple(sorted({one.secret for one in _sought(hands)}))
-    record = StepRecord(layer.diff_id if layer is not None else None, now_s(hands), searched)
+    if layer is None:
+        record = StepRecord(None, now_s(hands))
+    else:
+        record = StepRecord(layer.diff_id, now_s(hands), tuple(sorted({one.secret for one in _sought(hands)})))
     hands.store.records.put(key, record)
     return record
 

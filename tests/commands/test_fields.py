@@ -108,3 +108,11 @@ def test_any_fields_are_read_or_refused(text: str) -> None:
             read(text)
         except UsageError:
             pass
+
+
+def test_a_secret_may_be_meant_for_the_image() -> None:
+    """search=false says that layers are not to be searched for this one."""
+    assert read_secret("id=a,env=A", {"A": "x"}).is_sought
+    assert not read_secret("id=a,env=A,search=false", {"A": "x"}).is_sought
+    with pytest.raises(UsageError, match="search=maybe"):
+        read_secret("id=a,env=A,search=maybe", {"A": "x"})

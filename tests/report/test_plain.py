@@ -57,6 +57,15 @@ def test_secrets_are_not_shown() -> None:
     assert stream.getvalue().count("***") == 3
 
 
+def test_a_headline_does_not_change_a_secret_before_it_is_hidden() -> None:
+    """Blanks in a row are joined and a long title is cut; the value is looked for before."""
+    stream = io.StringIO()
+    reporter = PlainReporter(stream, Mask([b"pass  phrase 4711"]))
+    reporter.handle(StepStarted(STEP, "RUN echo 'pass  phrase 4711'", None))
+    reporter.handle(StepStarted(STEP, "x" * 3990 + "pass  phrase 4711", None))
+    assert "phrase" not in stream.getvalue() and "pass" not in stream.getvalue()
+
+
 def test_long_transfers_are_mentioned_now_and_then() -> None:
     """A transfer has a line when it takes long, then one every ten seconds, and one at its end."""
     now = [0.0]

@@ -18,7 +18,10 @@ def _path(store: Store) -> Path:
     return store.root / "pybuild" / "steps" / f"{KEY.hex}.json"
 
 
-@pytest.mark.parametrize("record", [StepRecord(None), StepRecord(DiffId.of(b"x"), 1_700_000_000)])
+@pytest.mark.parametrize(
+    "record",
+    [StepRecord(None), StepRecord(DiffId.of(b"x"), 1_700_000_000), StepRecord(DiffId.of(b"x"), 1, ("key", "tokén"))],
+)
 def test_record_comes_back(store: Store, record: StepRecord) -> None:
     """An outcome is remembered, also that a step changed nothing."""
     assert store.records.find(KEY) is None
@@ -33,6 +36,14 @@ def test_record_is_replaced(store: Store) -> None:
     assert store.records.find(KEY) == StepRecord(DiffId.of(b"x"))
 
 
+def test_record_is_forgotten(store: Store) -> None:
+    """What proved bad is not found again; forgetting twice is harmless."""
+    store.records.put(KEY, StepRecord(None))
+    store.records.discard(KEY)
+    store.records.discard(KEY)
+    assert store.records.find(KEY) is None
+
+
 @pytest.mark.parametrize(
     "data",
     [
@@ -42,6 +53,7 @@ def test_record_is_replaced(store: Store) -> None:
         files.encode({"version": 1, "diff_id": 5}),
         files.encode({"version": 1, "diff_id": "sha256:../.."}),
         files.encode({"version": 1, "diff_id": None, "created_s": "now"}),
+        files.encode({"version": 1, "diff_id": str(DiffId.of(b"x")), "searched": "key"}),
     ],
 )
 def test_damaged_record_is_not_found(store: Store, data: bytes) -> None:
