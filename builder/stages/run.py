@@ -140,7 +140,7 @@ def _capabilities(step: RunStep, network: NetworkMode, hands: Hands) -> tuple[st
         raise UsageError(
             f"--cap-add {astray[0]}: this step shares the network of the machine",
             span=step.span,
-            hint="it works in a network of the step's own: --network none, or RUN --network=none",
+            hint="it works in another network: --network auto, none or proxy, or RUN --network=none",
         )
     return names
 

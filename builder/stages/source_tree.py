@@ -20,6 +20,7 @@ from builder.tree.safe import Root, Walk, shown
 from builder.tree.scan import Scanned, list_directory
 from builder.tree.view import Located
 from builder.values.entry import Entry, Kind
+from builder.values.limits import raised_by
 from builder.values.stack import Stack
 
 Opener = Callable[[], int]
@@ -175,7 +176,7 @@ class HostTree:
             raise ContextError(
                 f"{len(entries)} files of {self.title} have {total} bytes, {shown(largest.path)} among them"
                 f" {largest.size}: no layer holds more than {most}",
-                hint="leave out what is not needed by a line in .dockerignore",
+                hint=f"leave out what is not needed by a line in .dockerignore; {raised_by('layer_bytes')}",
             )
         return [self._digest(entry) for entry in entries]
 

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from builder.errors import BuildfileError, MachineError, StepFailed
+from builder.errors import BuildfileError, MachineError, StepFailed, UsageError
 from builder.values.crossing import NetworkMode
 from builder.values.event import Event, StepOutput
 from builder.values.request import Secret, Ulimit
+from builder.values.security import Privileges
 from tests.stages.builds import Bench, content
 from tests.support.command import Pybuild
 from tests.support.images import ReadImage, read_layout
@@ -42,6 +43,21 @@ def test_the_environment(bench: Bench, busybox: str) -> None:
     assert {line.partition("=")[0] for line in lines[:-1]} - {"PWD", "SHLVL"} == {
         one.partition("=")[0] for one in wanted
     }
+
+
+def test_what_a_command_may_do(bench: Bench, busybox: str) -> None:
+    """Capabilities and no_new_privs are what the build was given; capabilities over a network need one of its own."""
+    command = "grep -E 'CapEff|NoNew' /proc/self/status"
+    fewer = Privileges(capabilities=("CHOWN", "NET_RAW"), no_new_privileges=True)
+    answered = _asked(bench, busybox, command, privileges=fewer, network=NetworkMode.NONE).split()
+    assert answered == ["CapEff:", "0000000000002001", "NoNewPrivs:", "1"]
+    with pytest.raises(UsageError, match="NET_RAW: this step shares the network of the machine"):
+        _asked(bench, busybox, command, privileges=fewer, network=NetworkMode.HOST)
+
+
+def test_nested_sandboxes(bench: Bench, busybox: str) -> None:
+    """A RUN with --security=nested makes a namespace of its own, where it is allowed."""
+    assert _asked(bench, busybox, "--security=nested unshare -Ur id -u", allow=("security.nested",)) == "0\n"
 
 
 def test_a_path_where_the_image_has_none(bench: Bench, busybox: str) -> None:
