@@ -13,8 +13,9 @@ from builder.kernel.proxy import StepProxy
 from builder.oci.hosts import proxies_for
 from builder.stages.hands import Hands
 from builder.values.contact import Contact
-from builder.values.event import Contacted, Note, StepId
+from builder.values.event import Contacted, Emit, Note, StepId
 from builder.values.hosts import HostRules
+from builder.values.request import BuildRequest
 from builder.values.step import RunStep
 
 NO_NAMES = (
@@ -35,7 +36,7 @@ def gated(step: RunStep, step_id: StepId, hands: Hands) -> Iterator[int]:
         shown = f"[{host}]" if ":" in host else host
         return proxies_for(f"{scheme}://{shown}:{port}/", proxies).get(scheme, "")
 
-    proxy = StepProxy(Dialler(HostRules(hands.request.allow_hosts), route), _teller(hands))
+    proxy = StepProxy(Dialler(HostRules(hands.request.allow_hosts), route), _teller(hands.emit))
     try:
         with proxy:
             yield proxy.fd
@@ -45,28 +46,26 @@ def gated(step: RunStep, step_id: StepId, hands: Hands) -> Iterator[int]:
             hands.emit(Contacted(step_id, contacts))
 
 
-def _teller(hands: Hands) -> Callable[[Contact], None]:
+def _teller(emit: Emit) -> Callable[[Contact], None]:
     numbers = itertools.count(1)
 
     def tell(contact: Contact) -> None:
         number = next(numbers)
         if number <= _MOST_NOTES:
-            hands.emit(Note(f"a step was refused {contact.target}: {contact.refusal}"))
+            emit(Note(f"a step was refused {contact.target}: {contact.refusal}"))
         elif number == _MOST_NOTES + 1:
-            hands.emit(Note("that step was refused more; `pybuild builds show` has the rest"))
+            emit(Note("that step was refused more; `pybuild builds show` has the rest"))
 
     return tell
 
 
-def variables(hands: Hands) -> tuple[tuple[str, str], ...]:
+def variables(request: BuildRequest) -> tuple[tuple[str, str], ...]:
     """What the step's environment says of the proxy, whatever the image or an ARG say of another.
 
     What listens in the step itself is reached directly, unless the patterns mean this machine's loopback.
     """
     meant = any(
-        pattern.names(ip_address(address), pattern.port)
-        for pattern in hands.request.allow_hosts
-        for address in _LOOPBACK
+        pattern.names(ip_address(address), pattern.port) for pattern in request.allow_hosts for address in _LOOPBACK
     )
     proxy = f"http://127.0.0.1:{PROXY_PORT}"
     values = {"http_proxy": proxy, "https_proxy": proxy, "all_proxy": proxy}
