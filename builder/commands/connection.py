@@ -14,7 +14,7 @@ from builder.commands.line import Line
 from builder.commands.settings import config_home, rules_of, settings_of
 from builder.errors import UsageError
 from builder.oci.keyring import AuthFiles, OneLogin
-from builder.values.access import Access, Credential, Keyring, Trust
+from builder.values.access import Access, Credential, Keyring, LateRules, Trust
 from builder.values.reference import Reference
 
 _CERT_FOLDERS = (Path("/etc/containers/certs.d"), Path("/etc/docker/certs.d"))
@@ -53,7 +53,7 @@ def access_of(connection: Connection, caller: Caller, names: Iterable[str] = ())
         keyring=_keyring(connection, caller, registries),
         anonymous_first=connection.creds is not None and not registries,
         trust=trust_of(connection, caller),
-        rules=rules_of(settings, caller),
+        rules=LateRules(lambda: rules_of(settings, caller)),
         total_s=settings.timeout_s.value,
     )
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ipaddress
 import re
-import socket
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from urllib.parse import urlsplit
@@ -111,6 +110,8 @@ def _is_near(host: str) -> bool:
     try:
         address = ipaddress.ip_address(name)
     except ValueError:
+        import socket  # only for this, and every build imports this module
+
         try:
             address = ipaddress.ip_address(socket.inet_aton(name))  # looks nothing up
         except (OSError, ValueError):

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from builder.errors import ImageError
 from builder.values.reference import Reference
-from builder.values.registries import Endpoint, Mirror, PullFrom, RegistryRule, RegistryRules, is_short
+from builder.values.registries import Endpoint, Mirror, PullFrom, RegistryRule, RegistryRules
+from builder.values.shortnames import is_short
 
 LIMIT_BYTES = 4 << 20
 _MODES = ("", "enforcing", "permissive", "disabled")

@@ -23,7 +23,8 @@ from builder.values.digest import Digest
 from builder.values.image import Descriptor, Image
 from builder.values.platform import Platform
 from builder.values.reference import Reference
-from builder.values.registries import Endpoint, parsed
+from builder.values.registries import Endpoint
+from builder.values.shortnames import parsed
 
 T = TypeVar("T")
 

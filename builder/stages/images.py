@@ -26,8 +26,8 @@ from builder.values.event import Emit, Note
 from builder.values.image import Descriptor, Image, Layer
 from builder.values.platform import Platform
 from builder.values.reference import Reference
-from builder.values.registries import is_short, short_key
 from builder.values.request import BuildRequest
+from builder.values.shortnames import is_short, short_key
 
 
 def build_platform() -> Platform:

@@ -10,7 +10,7 @@ from builder.store.session import Session
 from builder.values.image import Descriptor
 from builder.values.platform import Platform
 from builder.values.reference import Reference
-from builder.values.registries import SHORT_NAMES
+from builder.values.shortnames import SHORT_NAMES
 
 PULLED_VERSION = 1
 

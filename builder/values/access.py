@@ -5,13 +5,15 @@ asked here; the front door puts it together once and hands it down.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from builder.values.registries import RegistryRules, Rules
+if TYPE_CHECKING:
+    from builder.values.reference import Reference
+    from builder.values.registries import Endpoint, Rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,42 @@ class Clock:
         return self._started_s
 
 
+class LateRules:
+    """Rules that are put together at the first question: a cached build asks none, and loads nothing for them."""
+
+    __slots__ = ("_known", "_make")
+
+    def __init__(self, make: Callable[[], Rules]) -> None:
+        self._make = make
+        self._known: Rules | None = None
+
+    def candidates(self, text: str) -> tuple[Reference, ...]:
+        """See `registries.Rules`."""
+        return self._rules().candidates(text)
+
+    def endpoints(self, reference: Reference) -> tuple[Endpoint, ...]:
+        """See `registries.Rules`."""
+        return self._rules().endpoints(reference)
+
+    def blocked(self, reference: Reference) -> str | None:
+        """See `registries.Rules`."""
+        return self._rules().blocked(reference)
+
+    def _rules(self) -> Rules:
+        if self._known is None:
+            self._known = self._make()
+        return self._known
+
+
+def _plain_rules() -> Rules:
+    from builder.values.registries import RegistryRules
+
+    return RegistryRules()
+
+
+_PLAIN = LateRules(_plain_rules)
+
+
 @dataclass(frozen=True, slots=True)
 class Access:
     """All that a request to a registry depends on besides the request. `proxies` are HTTP_PROXY and its kind, by any of
@@ -94,7 +132,7 @@ class Access:
     proxies: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), repr=False)  # may hold passwords
     keyring: Keyring = field(default_factory=NoKeys)
     trust: Trust = field(default_factory=Trust)
-    rules: Rules = field(default_factory=RegistryRules)
+    rules: Rules = _PLAIN
     total_s: float = 0.0
     anonymous_first: bool = False
     clock: Clock = field(default_factory=Clock, repr=False, compare=False)

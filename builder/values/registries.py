@@ -13,6 +13,7 @@ from typing import Protocol
 
 from builder.errors import ImageError
 from builder.values.reference import DEFAULT_REGISTRY, Reference, canonical_host
+from builder.values.shortnames import at_registry, is_short, parsed, short_name
 
 _HOST = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9a-fA-F:.]+\])(?::[0-9]{1,5})?\Z")
 
@@ -93,7 +94,7 @@ class RegistryRules:
         reference = parsed(text)
         if not is_short(text):
             return (reference,)
-        name = _short_name(text)
+        name = short_name(text)
         alias = dict(self.aliases).get(name)
         if alias:
             return (replace(parsed(alias), tag=reference.tag, digest=reference.digest),)
@@ -102,7 +103,7 @@ class RegistryRules:
                 f"{text} may mean an image of any of {', '.join(self.search)}",
                 hint="name the registry too: registries.conf says short-name-mode = enforcing",
             )
-        return tuple(_at(registry, name, reference) for registry in self.search) or (reference,)
+        return tuple(at_registry(registry, name, reference) for registry in self.search) or (reference,)
 
     def endpoints(self, reference: Reference) -> tuple[Endpoint, ...]:
         """Where to ask for an image, in order: the mirrors of the rule whose prefix is the longest, then the place
@@ -131,32 +132,6 @@ class RegistryRules:
         """The rule with the longest prefix of those that match."""
         matching = [rule for rule in self.rules if match_length(str(reference), rule.prefix) is not None]
         return max(matching, key=lambda rule: len(rule.prefix), default=None)
-
-
-def parsed(text: str) -> Reference:
-    """A reference, or an ImageError that says why it is none."""
-    try:
-        return Reference.parse(text)
-    except ValueError as error:
-        raise ImageError(str(error), hint="an image is named [HOST[:PORT]/]NAME[:TAG][@DIGEST]") from None
-
-
-def is_short(text: str) -> bool:
-    """Whether a name names no registry, so that it means whatever aliases and search registries say."""
-    first, slash, _ = text.partition("@")[0].partition("/")
-    return not (slash and ("." in first or ":" in first or first == "localhost" or first != first.lower()))
-
-
-SHORT_NAMES = "short-name.invalid"
-"""The registry of short names where they are kept as such; it cannot exist (RFC 2606)."""
-
-
-def short_key(text: str) -> Reference:
-    """A short name as one of its own, apart from the full names that it may stand for: `alpine:3` is not docker.io's.
-
-    It is only a key: nothing is asked for or offered under such a name.
-    """
-    return _at(SHORT_NAMES, _short_name(text), parsed(text))
 
 
 def match_length(name: str, prefix: str) -> int | None:
@@ -196,16 +171,3 @@ def moved(reference: Reference, prefix: str, location: str) -> Reference:
 
 def _kind(reference: Reference) -> PullFrom:
     return PullFrom.TAG_ONLY if reference.digest is None else PullFrom.DIGEST_ONLY
-
-
-def _short_name(text: str) -> str:
-    """A short name without its tag and digest."""
-    name, _, tag = text.partition("@")[0].rpartition(":")
-    return name if name else tag
-
-
-def _at(registry: str, name: str, reference: Reference) -> Reference:
-    """The short name at one of the search registries; only Docker Hub has a `library`."""
-    if registry == DEFAULT_REGISTRY:
-        return reference
-    return replace(parsed(f"localhost/{name}"), registry=registry, tag=reference.tag, digest=reference.digest)

@@ -9,7 +9,7 @@ from builder.values.digest import Digest
 from builder.values.image import MEDIA_MANIFEST, Descriptor
 from builder.values.platform import Platform
 from builder.values.reference import Reference
-from builder.values.registries import short_key
+from builder.values.shortnames import short_key
 
 NAME = Reference.parse("debian:12")
 AMD64, ARM64 = Platform("linux", "amd64"), Platform("linux", "arm64")

@@ -14,12 +14,10 @@ from builder.values.registries import (
     PullFrom,
     RegistryRule,
     RegistryRules,
-    is_short,
     match_length,
     moved,
-    parsed,
-    short_key,
 )
+from builder.values.shortnames import parsed
 
 DIGEST = "sha256:" + "a" * 64
 
@@ -66,7 +64,6 @@ def test_full_names_are_not_searched_for() -> None:
     rules = RegistryRules(search=("one.example",), aliases=(("app", "two.example/app"),))
     for text in ("docker.io/app:1", "localhost/app:1", "three.example/app:1", "host:5000/app:1"):
         assert names(rules, text) == [str(Reference.parse(text))]
-        assert not is_short(text)
 
 
 def test_an_alias_goes_before_the_search() -> None:
@@ -90,14 +87,6 @@ def test_what_is_no_name_is_refused() -> None:
     """With a hint how one is written."""
     with pytest.raises(ImageError, match="names are lower case"):
         RegistryRules().candidates("App")
-
-
-def test_a_short_name_is_a_key_of_its_own() -> None:
-    """Apart from what it may stand for; different spellings of one name are one key."""
-    assert short_key("app") == short_key("app:latest") != parsed("app")
-    assert short_key("app") != short_key("library/app")
-    assert short_key(f"me/app:1@{DIGEST}").repository == "me/app"
-    assert not is_short(str(short_key("app")))
 
 
 # --- where it is asked for -------------------------------------------------------------------------------------------
