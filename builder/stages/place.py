@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from builder.errors import BuildfileError
 from builder.source import Span
 from builder.stages.modes import ChangeMode
+from builder.tree.bounds import MADE_BYTES
 from builder.tree.pack import Item
 from builder.tree.view import View
 from builder.values.entry import Entry, Kind
@@ -26,12 +27,6 @@ Not 1970: ZIP archives made from such files cannot hold a date before 1980.
 Content = bytes | Callable[[], int] | None
 _MAX_LINKS = 40  # as the kernel's limit, path_resolution(7)
 _PATH_MAX = 4096  # path_resolution(7): nobody in the image could ask for a longer one
-MAX_MADE_BYTES = 32 << 20
-"""How long the names of directories that are made on the way may be together.
-
-An archive's entry of 4 KB can imply two thousand directories with names of 4 MB: a few kilobytes of such entries, well
-compressed, would else fill the memory.
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,9 +154,9 @@ class Placement:
                 f"cannot make the directory {_shown(path)}: a {_noun(entry.kind)} is there", span=self.span
             )
         self._made_bytes += len(path)
-        if self._made_bytes > MAX_MADE_BYTES:
+        if self._made_bytes > MADE_BYTES:
             raise BuildfileError(
-                f"the names of the directories to be made are longer than {MAX_MADE_BYTES >> 20} MiB together",
+                f"the names of the directories to be made are longer than {MADE_BYTES >> 20} MiB together",
                 span=self.span,
                 hint="an archive in which a few entries lie below thousands of directories is made to fill memories",
             )

@@ -10,6 +10,13 @@ from __future__ import annotations
 from builder.errors import ImageError
 from builder.values.limits import Limits, raised_by
 
+MADE_BYTES = 16 << 20
+"""How long the names of directories may be together that no entry is for, and that others lie below all the same.
+
+An entry of 4 KB can imply two thousand directories with names of 4 MB: a few kilobytes of such entries, compressed,
+would else fill the memory, and keep the kernel walking for minutes.
+"""
+
 _current = [Limits()]
 
 
@@ -34,4 +41,13 @@ def check_growth(count: int, source_bytes: int) -> None:
         raise ImageError(
             f"a layer grows to more than {most.ratio} times its size",
             hint=f"no ordinary layer does: it seems made to fill the disk; {raised_by('ratio')}",
+        )
+
+
+def check_made(count: int) -> None:
+    """Raise ImageError where the names of directories that a layer only implies are `count` bytes together."""
+    if count > MADE_BYTES:
+        raise ImageError(
+            f"the directories that a layer has something in, and no entry for, have names of over {MADE_BYTES} bytes",
+            hint="no ordinary layer has: it seems made to fill the memory",
         )

@@ -14,6 +14,7 @@ import stat
 from typing import Final
 
 from builder.errors import ImageError
+from builder.tree import bounds
 from builder.tree.inode import MAX_PATH_BYTES, entry_at, is_whiteout
 from builder.tree.lowers import Seen, look
 from builder.tree.remove import remove_at
@@ -69,6 +70,7 @@ class Directories:
         self._real: dict[bytes, Directory] = {b"": self.root}
         self._links: dict[bytes, bytes] = {}
         self._open: list[Directory] = []
+        self._made_bytes = 0
 
     def close(self) -> None:
         for directory in self._open:
@@ -90,6 +92,7 @@ class Directories:
         """The directory that a name leads to, in the target: made, as its parents are, where it is not there yet.
 
         What is made so has the attributes that lower trees give it, else mode 0755, owner 0:0, the beginning of time.
+        Raises ImageError as `find` does, and for more of them than a layer may imply.
         """
         found = self._named.get(path)
         if found is None or not found.made:
@@ -219,6 +222,8 @@ class Directories:
     def _make_missing(self, directory: Directory) -> None:
         parent = directory.parent
         if not directory.made:
+            self._made_bytes += len(directory.path)
+            bounds.check_made(self._made_bytes)
             seen = look(parent.dirs, directory.path) if parent.dirs and directory.dirs else None
             name = directory.path.rpartition(b"/")[2]
             self.add(parent, name, _as_below(directory.path, seen))

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from builder.errors import ContextError, ImageError
+from builder.tree import bounds
 from builder.tree.safe import shown
 from builder.values.entry import Entry, Kind
 
@@ -174,6 +175,7 @@ class _Merge:
         self.nodes: dict[bytes, Located] = {b"": Located(Entry(b"", Kind.DIR, 0o755), 0, b"")}
         self.names: dict[bytes, set[bytes]] | None = None
         self._checked = b""  # the directory that was last seen to be one: entries come grouped by directory
+        self._made_bytes = 0
 
     def apply(self, number: int, entries: Sequence[Entry]) -> None:
         """Lay one layer on top: first what it hides, then what it has, then its further names for what it has."""
@@ -247,11 +249,13 @@ class _Merge:
             self._name(path)
 
     def _make_directories(self, path: bytes, number: int) -> None:
-        """Make `path` a directory, and all above it. What is in the way goes."""
+        """Make `path` a directory, and all above it; what is in the way goes. Raises ImageError for too many."""
         missing = []
         while (found := self.nodes.get(path)) is None or found.entry.kind is not Kind.DIR:
             missing.append(path)
+            self._made_bytes += len(path)
             path = path.rpartition(b"/")[0]
+        bounds.check_made(self._made_bytes)
         for path in reversed(missing):
             is_new = path not in self.nodes
             self.nodes[path] = Located(Entry(path, Kind.DIR, 0o755), number, path)

@@ -102,6 +102,8 @@ ONCE_BROKE = frozenset(
         "ignore file: 100,000 rules",
         "ignore file: 20,000 rules by turns",
         "ADD of an archive of entries below 1,900 directories each",
+        "a layer of entries below 1,900 directories each, and a RUN on it",
+        "a layer of entries below 1,900 directories each, and a COPY on it",
         "ADD of an archive of names that change their kind",
         "USER and --chown, a passwd with a home of NULs",
         "tmpfs at /" + "d/" * 2000,

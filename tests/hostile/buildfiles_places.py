@@ -221,10 +221,12 @@ ACCOUNTS = (
 )
 
 
+_PARENTS = b"".join(long_file(b"%d/" % n + b"d/" * 1900 + b"f", b"") for n in range(400))
+"""Few entries, each below directories of its own: what is implied is far more than what is written."""
+
+
 def _bomb_of_parents(ground: Ground) -> None:
-    """Few entries, each below directories of its own: what is implied is far more than what is written."""
-    tar = b"".join(long_file(b"%d/" % n + b"d/" * 1900 + b"f", b"") for n in range(400))
-    (ground.context / "x.tar").write_bytes(tar + END)
+    (ground.context / "x.tar").write_bytes(_PARENTS + END)
 
 
 def _turns(ground: Ground) -> None:
@@ -255,9 +257,20 @@ _WORK: dict[str, Make] = {
     "50,000 hard links": _hard_links,
     "attributes": _attributes,
 }
-ARCHIVES = tuple(
-    BuildCase(f"ADD of an archive of {what}", "FROM scratch\nADD x.tar /\n", Contained(), make)
-    for what, make in _WORK.items()
+ARCHIVES = (
+    *(
+        BuildCase(f"ADD of an archive of {what}", "FROM scratch\nADD x.tar /\n", Contained(), make)
+        for what, make in _WORK.items()
+    ),
+    *(
+        BuildCase(
+            f"a layer of entries below 1,900 directories each, and a {text.split()[0]} on it",
+            f"FROM oci:../images/evil\n{text}\n",
+            Refused("the directories that a layer has something in", 5),
+            both(files(f="x"), image(_plain(_PARENTS))),
+        )
+        for text in ("RUN true", "COPY f /x/")
+    ),
 )
 
 CASES = (*DESTINATIONS, *_CHAIN, *ACCOUNTS, *ARCHIVES)

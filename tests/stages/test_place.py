@@ -295,7 +295,7 @@ def test_what_was_placed_is_removed_with_all_below_it() -> None:
 def test_directories_on_the_way_are_bounded() -> None:
     """A few names that imply thousands of directories each are refused before they fill the memory."""
     place = placement()
-    with pytest.raises(BuildfileError, match="are longer than 32 MiB together"):
+    with pytest.raises(BuildfileError, match="are longer than 16 MiB together"):
         for number in range(100):
             place.make_parents(b"%d/" % number + b"d/" * 1900 + b"f")
     assert len(place.items) < 100_000

@@ -46,3 +46,10 @@ def test_growth_that_may_be() -> None:
     with limited(Limits(layer_bytes=10_000, ratio=10, ratio_from_bytes=1000)):
         check_growth(1000, 1)
         check_growth(10_000, 1000)
+
+
+def test_directories_that_are_implied() -> None:
+    """What entries only imply is bounded by the length of its names."""
+    bounds.check_made(bounds.MADE_BYTES)
+    with pytest.raises(ImageError, match=f"names of over {bounds.MADE_BYTES} bytes"):
+        bounds.check_made(bounds.MADE_BYTES + 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from builder.errors import ImageError
+from builder.tree import bounds
 from builder.tree.lowers import Lowers
 from builder.tree.merged import Directories
 from builder.values.entry import Entry, Kind
@@ -134,3 +136,18 @@ def test_link_in_the_target_is_never_followed_by_the_kernel(tmp_path: Path) -> N
         (tmp_path / "target" / "d").symlink_to(tmp_path / "outside")
         with pytest.raises(OSError, match=r"Too many levels|Not a directory"):
             tree.fd_of(directory)
+
+
+def test_entries_below_thousands_of_directories_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few names that imply more directories than any layer has are refused before they are all made."""
+    monkeypatch.setattr(bounds, "MADE_BYTES", 1 << 20)
+    fd = os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)
+    directories = Directories(fd, ())
+    try:
+        with pytest.raises(ImageError, match="the directories that a layer has something in"):
+            for number in range(100):
+                directories.make(b"%d/" % number + b"d/" * 1900)
+    finally:
+        directories.close()
+        os.close(fd)
+        subprocess.run(["rm", "-rf", *map(str, tmp_path.iterdir())], check=True)  # too deep for shutil

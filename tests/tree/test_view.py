@@ -291,3 +291,10 @@ def test_a_name_that_leads_nowhere() -> None:
         assert view.find(path) is None
     with pytest.raises(ContextError, match="too many"):
         view.find(b"loop")
+
+
+def test_entries_below_thousands_of_directories_each() -> None:
+    """A few entries that imply more directories than the memory holds are refused before it is full."""
+    entries = [Entry(b"%d/" % number + b"d/" * 1900 + b"f", Kind.FILE) for number in range(100)]
+    with pytest.raises(ImageError, match="the directories that a layer has something in"):
+        View.of([entries])
