@@ -149,7 +149,9 @@ def _pasta(path: str, namespace: str, job: NetworkJob) -> None:
     """
     ports = ",".join(map(str, job.forwarded)) or "none"
     words = ["--config-net", "--netns-only", "--netns", namespace, "--no-netns-quit", "--quiet", "--no-map-gw"]
-    words += ["-I", _INTERFACE, "-a", ADDRESS, "-n", str(_PREFIX_BITS), "-g", GATEWAY, "--dns-forward", RESOLVER]
+    words += ["-I", _INTERFACE, "-a", ADDRESS, "-n", str(_PREFIX_BITS), "-g", GATEWAY]
+    # Not unless it is needed: what that server answers who asked it itself comes from RESOLVER too, and is not heard.
+    words += ["--dns-forward", RESOLVER] if job.resolver else []
     words += ["-t", "none", "-u", "none", "-T", ports, "-U", "none"]
     log = os.memfd_create("pasta")
     try:

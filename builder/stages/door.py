@@ -132,7 +132,7 @@ class _Asked:
     def answer(self) -> Networked:
         """Wait for it. Raises what it ended with."""
         self._thread.join()
-        if not isinstance(self._result, Networked):
+        if self._result is None or isinstance(self._result, BaseException):
             raise self._result or RuntimeError("the network was not asked for")
         return self._result
 

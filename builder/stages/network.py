@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -16,6 +16,7 @@ from builder.stages.door import Door
 from builder.stages.hands import Hands
 from builder.values.crossing import NetworkJob, NetworkMode, NetworkPlace
 from builder.values.event import StepId
+from builder.values.hosts import Address
 from builder.values.step import RunStep
 
 RESOLVER = "10.0.2.3"
@@ -73,7 +74,8 @@ def _of_build(door: Door, job: NetworkJob) -> StepNetwork:
 
 def _job(hands: Hands) -> NetworkJob:
     urls = [value for name, value in (*hands.request.build_args, *hands.request.proxies) if "proxy" in name.lower()]
-    return NetworkJob(tuple(sorted({port for url in urls if (port := _loopback_port(url)) is not None})))
+    ports = sorted({port for url in urls if (port := _loopback_port(url)) is not None})
+    return NetworkJob(tuple(ports), needs_resolver(_of_the_host("/etc/resolv.conf")))
 
 
 def _loopback_port(url: str) -> int | None:
@@ -90,28 +92,40 @@ def _loopback_port(url: str) -> int | None:
 def resolvers(host: str) -> str:
     """The host's resolv.conf for a namespace where its loopback is not: a resolver there is asked through RESOLVER.
 
-    Servers on a link of the host's (`fe80::1%eth0`) cannot be had; where nothing is left RESOLVER alone remains.
+    So is then the first IPv4 server of the file, which the programs have answer there. Servers on a link of the host's
+    (`fe80::1%eth0`) cannot be had; where nothing is left RESOLVER alone remains.
     """
-    servers: list[str] = []
-    rest: list[str] = []
-    for line in host.splitlines():
-        words = line.split()
-        if words[:1] == ["nameserver"] and len(words) > 1:
-            servers += _server(words[1])
-        elif words and words[0] in ("search", "domain", "options", "sortlist"):
-            rest.append(" ".join(words))
-    lines = [f"nameserver {server}" for server in dict.fromkeys(servers or [RESOLVER])]
-    return "\n".join([*lines, *rest]) + "\n"
+    found = _servers(host)
+    servers = [str(server) for server in found if not _is_own(server)]
+    if needs_resolver(host):
+        first = next((str(server) for server in found if server.version == 4), "")
+        servers = [RESOLVER, *(server for server in servers if server != first)]
+    rest = [" ".join(words) for words in _lines(host) if words[0] in ("search", "domain", "options", "sortlist")]
+    return "\n".join([*(f"nameserver {server}" for server in dict.fromkeys(servers)), *rest]) + "\n"
 
 
-def _server(text: str) -> list[str]:
-    try:
-        address = ipaddress.ip_address(text)
-    except ValueError:
-        return []
-    if address.is_loopback or address.is_unspecified:
-        return [RESOLVER]
-    return [] if address.is_link_local else [text]
+def needs_resolver(host: str) -> bool:
+    """Whether the host's resolv.conf names a server on its own loopback, or none that a step could ask."""
+    found = _servers(host)
+    return any(map(_is_own, found)) or not found
+
+
+def _lines(text: str) -> list[list[str]]:
+    return [words for line in text.splitlines() if (words := line.split())]
+
+
+def _servers(text: str) -> list[Address]:
+    """The servers that a resolv.conf names, without those on a link."""
+    found: list[Address] = []
+    for words in _lines(text):
+        if words[0] == "nameserver" and len(words) > 1:
+            with suppress(ValueError):
+                found.append(ipaddress.ip_address(words[1]))
+    return [address for address in found if not address.is_link_local]
+
+
+def _is_own(address: Address) -> bool:
+    return address.is_loopback or address.is_unspecified
 
 
 def _of_the_host(path: str) -> str:

@@ -218,9 +218,11 @@ class NetworkJob:
     """Make a network namespace for the steps and connect it with the outside by a program found in `places`.
 
     `forwarded` are ports of this machine's loopback that lead there from the step's: those of the caller's proxies.
+    With `resolver` the first server of this machine's resolv.conf, were it on the loopback, answers on 10.0.2.3 too.
     """
 
     forwarded: tuple[int, ...] = ()
+    resolver: bool = False
     places: str = "/usr/bin:/bin:/usr/local/bin:/usr/sbin:/sbin:/usr/local/sbin:/run/wrappers/bin"
 
 

@@ -168,7 +168,7 @@ def test_the_callers_proxy_is_led_to(worker: Worker, image: Tree) -> None:
 
 def test_a_proxy_on_the_loopback_needs_pasta(worker: Worker, tmp_path: Path) -> None:
     """slirp4netns cannot lead to one port alone, so it is not taken for that."""
-    network = made(worker, NetworkJob((3128,), helpers(tmp_path, slirp4netns="")))
+    network = made(worker, NetworkJob((3128,), places=helpers(tmp_path, slirp4netns="")))
     assert network.namespace is None and "loopback" in network.failures
 
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from builder.errors import BuildfileError
-from builder.stages.network import RESOLVER, _loopback_port, resolvers
+from builder.kernel import usernet
+from builder.stages.network import RESOLVER, _loopback_port, needs_resolver, resolvers
 from builder.values.crossing import NetworkMode
 from builder.values.event import Note
 from tests.stages.builds import Bench
@@ -42,12 +43,15 @@ helped = pytest.mark.skipif(
             "nameserver nonsense\nnameserver\n; a comment\nsortlist 1.2.3.4\n",
             f"nameserver {RESOLVER}\nsortlist 1.2.3.4\n",
         ),
+        ("nameserver 9.9.9.9\nnameserver 127.0.0.1\n", f"nameserver {RESOLVER}\n"),
+        ("nameserver 2001:db8::1\nnameserver ::1\n", f"nameserver {RESOLVER}\nnameserver 2001:db8::1\n"),
         ("", f"nameserver {RESOLVER}\n"),
     ],
 )
 def test_resolvers(host: str, step: str) -> None:
     """Servers on the machine's own loopback and links are not those of the step; all else stays as it is."""
     assert resolvers(host) == step
+    assert needs_resolver(host) is (RESOLVER in step) and usernet.RESOLVER == RESOLVER
 
 
 @pytest.mark.parametrize(
@@ -155,22 +159,25 @@ def test_a_machine_that_cannot(busybox: str, tmp_path: Path, hidden: tuple[str, 
 @pytest.mark.kernel
 @helped
 @pytest.mark.parametrize("helper", ["pasta", "slirp4netns"])
-def test_names_are_answered(busybox: str, tmp_path: Path, helper: str) -> None:
-    """A resolver on the machine's loopback, as systemd-resolved is one, answers the steps, through either program."""
+@pytest.mark.parametrize(("server", "asked"), [("127.0.0.53", RESOLVER), ("192.0.2.9", "192.0.2.9")])
+def test_names_are_answered(busybox: str, tmp_path: Path, helper: str, server: str, asked: str) -> None:
+    """The machine's resolver answers the steps, through either program, also where it is on the loopback, as
+    systemd-resolved is; any other is asked directly.
+    """
     conf = tmp_path / "resolv.conf"
-    conf.write_text("nameserver 127.0.0.53\noptions timeout:2\n")
+    conf.write_text(f"nameserver {server}\noptions timeout:2\n")
     other = [(name, Path("/dev/null")) for name in HELPERS if not name.endswith(helper) and os.path.exists(name)]
     machine = Machine((("/etc/resolv.conf", conf), *other))
-    resolver = f"{shlex.quote(sys.executable)} -c {shlex.quote(_RESOLVER)} & sleep 0.5"
+    resolver = f"{shlex.quote(sys.executable)} -c {shlex.quote(_RESOLVER)} {server} & sleep 0.5"
     done = _in_machine(machine, tmp_path, f"FROM {busybox}\nRUN nslookup -type=a some.test\n", resolver)
     assert done.returncode == 0, done.stderr
-    assert "198.51.100.7" in done.stderr and RESOLVER in done.stderr
+    assert "198.51.100.7" in done.stderr and asked in done.stderr
 
 
 _RESOLVER = """
-import socket
+import socket, sys
 server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-server.bind(("127.0.0.53", 53))
+server.bind((sys.argv[1], 53))
 while True:
     asked, who = server.recvfrom(512)
     question = asked[12:]
