@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 
 from builder.errors import UsageError
-from builder.values.crossing import NetworkMode
+from builder.values.ladder import NetworkMode
 from builder.values.platform import Platform
 from builder.values.reference import Reference
 from builder.values.request import Ulimit

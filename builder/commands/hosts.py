@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from builder.commands.arguments import bad
 from builder.errors import UsageError
-from builder.values.crossing import NetworkMode
 from builder.values.hosts import HostPattern
+from builder.values.ladder import NetworkMode
 
 
 def read_allowed_hosts(words: tuple[str, ...], network: NetworkMode) -> tuple[HostPattern, ...]:

@@ -12,7 +12,6 @@ from builder.stages.recompress import remember_made
 from builder.tree.pack import Item, pack_watched
 from builder.tree.view import View
 from builder.values.compression import Compression
-from builder.values.crossing import CommitJob, Committed, Tree
 from builder.values.digest import DiffId, Digest
 from builder.values.image import MEDIA_LAYER, MEDIA_LAYER_GZIP, MEDIA_LAYER_ZSTD, Layer
 from builder.values.key import CacheKey
@@ -22,6 +21,7 @@ from builder.values.stack import Stack
 if TYPE_CHECKING:
     from builder.stages.leaks import Sought
     from builder.tree.leaks import Search
+    from builder.values.crossing import Tree
 
 MEDIA_TYPES = {
     Compression.GZIP: MEDIA_LAYER_GZIP,
@@ -32,6 +32,8 @@ MEDIA_TYPES = {
 
 def commit_upper(upper: Path, tree: Tree, stack: Stack, hands: Hands) -> Layer | None:
     """Pack what `upper` changes over the stack; it becomes the snapshot of the new stack. None: nothing changed."""
+    from builder.values.crossing import CommitJob, Committed
+
     blob, index = hands.store.blobs.temporary(), hands.store.blobs.temporary()
     compression = hands.request.compression
     sought = _sought(hands)

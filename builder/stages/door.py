@@ -11,13 +11,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar
 
-from builder.values.crossing import Job, Networked, NetworkJob, Result, RootKind, Rung
 from builder.values.event import Emit, Note
+from builder.values.ladder import RootKind, Rung
 
 if TYPE_CHECKING:
     from builder.kernel.worker_handle import Worker
+    from builder.values.crossing import Job, Networked, NetworkJob, Result
 
-R = TypeVar("R", bound=Result)
+R = TypeVar("R", bound="Result")
 
 _SLOWER = {
     RootKind.FUSE: "the kernel refuses overlay mounts on the store's file system: steps run on fuse-overlayfs, which is"
@@ -79,6 +80,8 @@ class Door:
         return self._network.answer()
 
     def _networked(self, job: NetworkJob) -> Networked:
+        from builder.values.crossing import Networked
+
         network = self.call(job, Networked)
         if network.namespace is None:
             self._emit(Note(_ON_THE_HOST.format(network.failures)))

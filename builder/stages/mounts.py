@@ -1,4 +1,4 @@
-"""Mounts: what the --mount flags of a RUN show to it, and what of that belongs in its key."""
+"""Mounts: what the --mount flags of a RUN show to it is made. What of it belongs in the key is in `mount_keys`."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from typing import assert_never
 
 from builder.errors import BuildfileError, ContextError
 from builder.stages.hands import Hands
-from builder.stages.keys import digest_of_facts
-from builder.stages.origins import is_directory, stack_at, tree_at
-from builder.stages.source_tree import HostTree, SourceTree, real_path, walk
+from builder.stages.mount_keys import source_in
+from builder.stages.origins import is_directory, stack_at
+from builder.stages.source_tree import HostTree, walk
 from builder.stages.unpack import tree_of
 from builder.store.caches import Sharing
 from builder.tree.pack import Item, pack_layer
@@ -31,69 +31,9 @@ from builder.values.crossing import (
 )
 from builder.values.entry import Entry, Kind
 from builder.values.image import MEDIA_LAYER
-from builder.values.key import Plain
 from builder.values.mount import BindRequest, CacheRequest, SecretRequest, SshRequest, TmpfsRequest
 from builder.values.stack import Stack
 from builder.values.step import ContextOrigin, ImageOrigin, MountPlan, RunStep, TargetOrigin
-
-
-def describe(step: RunStep, built: Mapping[int, Stack], hands: Hands) -> list[Plain]:
-    """What each mount adds to the step's key: the content of binds, the names of the rest, never a secret."""
-    return [_described(plan, step, built, hands) for plan in step.mounts]
-
-
-def _described(plan: MountPlan, step: RunStep, built: Mapping[int, Stack], hands: Hands) -> Plain:
-    request = plan.request
-    match request:
-        case BindRequest():
-            tree = tree_at(plan.origin, built, hands, step.span)
-            facts = _tree_facts(tree, _source_in(tree, request.source, step))
-            return ["bind", request.target, request.writable, digest_of_facts(facts)]
-        case CacheRequest():
-            owner = [request.mode, request.uid, request.gid]
-            seed = _seed_facts(plan, request, step, built, hands)
-            return ["cache", request.target, request.id, request.read_only, *owner, *seed]
-        case TmpfsRequest():
-            return ["tmpfs", request.target, request.size_bytes, request.read_only]
-        case SecretRequest():
-            return ["secret", request.target, request.env, request.id, request.mode, request.uid, request.gid]
-        case SshRequest():
-            return ["ssh", request.target, request.id, request.mode, request.uid, request.gid]
-        case _:
-            assert_never(request)
-
-
-def _seed_facts(
-    plan: MountPlan, request: CacheRequest, step: RunStep, built: Mapping[int, Stack], hands: Hands
-) -> list[Plain]:
-    """What a new cache starts with: another seed is another step, as `from` is an input of it."""
-    if isinstance(plan.origin, ContextOrigin):
-        return []
-    tree = tree_at(plan.origin, built, hands, step.span)
-    return [digest_of_facts(_tree_facts(tree, _source_in(tree, request.source, step)))]
-
-
-def _source_in(tree: SourceTree, source: str, step: RunStep) -> bytes:
-    wanted = os.fsencode(normpath("/" + source).lstrip("/"))
-    real = real_path(tree, wanted)
-    if real is None:
-        shown = os.fsdecode(wanted)
-        raise ContextError(
-            f'RUN --mount: "/{shown}" not found in {tree.title}', span=step.span, hint=tree.missing_hint(wanted)
-        )
-    return real
-
-
-def _tree_facts(tree: SourceTree, top: bytes) -> Iterator[Plain]:
-    first = tree.look(top)
-    entries = [*([first] if first is not None else []), *walk(tree, top)]
-    files = [entry for entry in entries if entry.kind is Kind.FILE]
-    digests = dict(zip((entry.path for entry in files), tree.digests(files), strict=True))
-    for entry in entries:
-        inside = os.fsdecode(entry.path[len(top) :])
-        facts = [inside, entry.kind.value, entry.mode, os.fsdecode(entry.link), digests.get(entry.path, "")]
-        xattrs = [[name, value.hex()] for name, value in entry.xattrs]
-        yield [*facts, entry.uid, entry.gid, xattrs]
 
 
 @dataclass
@@ -180,7 +120,7 @@ def _bind(
         tree = _stack_tree(plan, step, built, hands)
         source = "/" + normpath("/" + request.source).lstrip("/")
         return TreeMount(tree, source, target, request.writable)
-    top = _source_in(directory, request.source, step)
+    top = source_in(directory, request.source, step)
     return TreeMount(_materialised(directory, top, room, hands), "/" + os.fsdecode(top), target, request.writable)
 
 
@@ -255,7 +195,7 @@ def _seed(
     directory = is_directory(plan.origin, hands)
     if directory is None:
         return _stack_tree(plan, step, where[0], hands)
-    return _materialised(directory, _source_in(directory, request.source, step), where[1], hands)
+    return _materialised(directory, source_in(directory, request.source, step), where[1], hands)
 
 
 def _secret(request: SecretRequest, step: RunStep, found: Mounted, hands: Hands) -> None:

@@ -16,9 +16,8 @@ from builder.stages.commit import now_s, remember
 from builder.stages.copy import gather, make_layer
 from builder.stages.hands import Hands
 from builder.stages.keys import run_key, workdir_key
-from builder.stages.mounts import describe
+from builder.stages.mount_keys import describe
 from builder.stages.origins import tree_at
-from builder.stages.run import run_step
 from builder.stages.workdir import make_workdir
 from builder.store.files import store_error
 from builder.values.event import StepCached, StepFinished, StepId, StepStarted
@@ -115,7 +114,7 @@ def _work(step: Step, step_id: StepId, stack: Stack, built: Mapping[int, Stack],
     match step:
         case RunStep():
             key = run_key(step, stack.chain, describe(step, built, hands), hands.request)
-            return _Work(key, lambda: run_step(step, step_id, stack, built, hands))
+            return _Work(key, lambda: _run(step, step_id, stack, built, hands))
         case CopyStep():
             found = gather(step, tree_at(step.origin, built, hands, step.span), stack, hands)
             return _Work(found.key, lambda: make_layer(step, found, stack, hands))
@@ -124,6 +123,12 @@ def _work(step: Step, step_id: StepId, stack: Stack, built: Mapping[int, Stack],
             return _Work(key, lambda: make_workdir(step, stack, hands))
         case _:
             assert_never(step)
+
+
+def _run(step: RunStep, step_id: StepId, stack: Stack, built: Mapping[int, Stack], hands: Hands) -> Layer | None:
+    from builder.stages.run import run_step  # with all that crosses the door: a cached build does without
+
+    return run_step(step, step_id, stack, built, hands)
 
 
 def history_of(outcome: Outcome, created_s: int, timestamp: Callable[[int], str]) -> tuple[History, ...]:

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 from builder.errors import PybuildError, StoreError
 from builder.stages.door import Door
 from builder.store.store import Store
-from builder.values.crossing import Removed, RemoveJob
 from builder.values.event import Note
 from builder.values.image import Image
 
@@ -87,7 +86,7 @@ def empty_trash(store: Store, door: Door) -> tuple[list[Path], PybuildError | No
     if not left:
         return [], None
     try:
-        door.call(RemoveJob(tuple(str(path) for path in left)), Removed)
+        _have_removed(left, door)
     except PybuildError as error:
         return [path for path in left if os.path.lexists(path)], error
     return [], None
@@ -98,6 +97,12 @@ def _empty(store: Store, door: Door) -> int:
         waiting = store.trash()
         if not waiting:
             return 0
-        return door.call(RemoveJob(tuple(str(path) for path in waiting)), Removed).paths
+        return _have_removed(waiting, door)
     except PybuildError:
         return 0  # what could not be removed stays in the trash, and the next build tries again
+
+
+def _have_removed(paths: Sequence[Path], door: Door) -> int:
+    from builder.values.crossing import Removed, RemoveJob
+
+    return door.call(RemoveJob(tuple(map(str, paths))), Removed).paths

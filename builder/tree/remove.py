@@ -12,12 +12,15 @@ import errno
 import os
 import stat
 from itertools import count
+from typing import TYPE_CHECKING
 
 from builder.errors import StoreError
 from builder.kernel.constants import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, RESOLVE_NO_XDEV
 from builder.kernel.syscalls import openat2
 from builder.tree.safe import shown
-from builder.values.crossing import Removed, RemoveJob
+
+if TYPE_CHECKING:
+    from builder.values.crossing import Removed, RemoveJob
 
 _INTO = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV
 _OWN_NAME = b".pybuild-removed-%d"
@@ -28,6 +31,8 @@ def perform(job: RemoveJob) -> Removed:
 
     Raises StoreError in the end, with the first that could not.
     """
+    from builder.values.crossing import Removed  # only the worker gets here, and it has it
+
     removed = 0
     failed: StoreError | None = None
     for path in job.paths:

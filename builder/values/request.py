@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from builder.source import SourceText
 from builder.values.access import Access
 from builder.values.compression import Compression
-from builder.values.crossing import NetworkMode
 from builder.values.elsewhere import Elsewhere
+from builder.values.ladder import NetworkMode
 from builder.values.limits import Limits
 from builder.values.platform import Platform
 from builder.values.reference import Reference

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from builder.values.compression import Compression
-from builder.values.crossing import NetworkMode
+from builder.values.ladder import NetworkMode
 from builder.values.limits import BOUNDS, Limits
 
 T_co = TypeVar("T_co", covariant=True)

@@ -15,8 +15,8 @@ from builder.commands.settings import config_files, line_of, rules_of, settings_
 from builder.errors import ImageError, UsageError
 from builder.values.compression import Compression
 from builder.values.crossing import NetworkMode
-from builder.values.registries import parsed
 from builder.values.settings import Setting, Settings
+from builder.values.shortnames import parsed
 from tests.commands.callers import caller
 
 WHOLE = """# everything that there is

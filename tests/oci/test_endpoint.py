@@ -6,7 +6,8 @@ from builder.oci.endpoint import Place, impatient
 from builder.oci.keyring import OneLogin
 from builder.oci.transport import Patience
 from builder.values.access import Access, Credential, Trust
-from builder.values.registries import Endpoint, parsed
+from builder.values.registries import Endpoint
+from builder.values.shortnames import parsed
 
 
 def test_a_mirror_is_not_waited_for_as_long_as_its_registry() -> None:

@@ -16,7 +16,8 @@ from builder.oci.registry import RegistrySource
 from builder.values.access import Access
 from builder.values.digest import Digest
 from builder.values.image import MEDIA_LAYER_GZIP
-from builder.values.registries import Mirror, PullFrom, RegistryRule, RegistryRules, parsed
+from builder.values.registries import Mirror, PullFrom, RegistryRule, RegistryRules
+from builder.values.shortnames import parsed
 from tests.oci.images import AMD64, sample
 from tests.registry import free_port, push, running_registry
 

@@ -1,4 +1,4 @@
-"""RUN --mount: what each kind shows to a command, what stays of it, and what of it is in the step's key."""
+"""RUN --mount: what each kind shows to a command, and what stays of it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from builder.errors import ContextError, StepFailed
 from builder.values.event import Event, StepStarted
 from builder.values.request import Secret, SshAgent
 from tests.kernel.agents import agent
-from tests.stages.builds import Bench, base, content, row
+from tests.stages.builds import Bench, content
 
 pytestmark = pytest.mark.kernel
 
@@ -33,33 +33,6 @@ def test_a_bind_is_read_only_unless_asked(bench: Bench, busybox: str) -> None:
     bench.fails(StepFailed, f"FROM {busybox}\nRUN --mount=type=bind,target=/c echo x > /c/f\n")
     bench.build(f"FROM {busybox}\nRUN --mount=type=bind,target=/c,rw echo x > /c/f && cat /c/f\n")
     assert bench.output == "x\n" and path.read_text() == "text"
-
-
-def test_a_bind_is_in_the_key(bench: Bench, busybox: str) -> None:
-    """The step runs again when what it was shown changed, and only then."""
-    bench.file("a", "1")
-    buildfile = f"FROM {busybox}\nRUN --mount=type=bind,source=a,target=/a cat /a\n"
-    bench.build(buildfile)
-    bench.file("b", "1")
-    bench.build(buildfile)
-    assert bench.cached
-    bench.file("a", "2")
-    bench.build(buildfile)
-    assert bench.output == "2"
-    bench.file("a", "2", 0o755)
-    bench.build(buildfile)
-    assert bench.started
-
-
-def test_owners_in_a_bound_stage_are_in_the_key(bench: Bench, busybox: str) -> None:
-    """Two images that differ by an owner alone are different things to see."""
-    seen = []
-    for uid in (1, 2):
-        layout = base(bench.room / f"base{uid}", [[row("f", "same", uid=uid)]])
-        contexts = (("other", layout),)
-        bench.build(f"FROM {busybox}\nRUN --mount=from=other,target=/o stat -c %u /o/f\n", build_contexts=contexts)
-        seen.append(bench.output)
-    assert seen == ["1\n", "2\n"]
 
 
 def test_a_missing_source(bench: Bench, busybox: str) -> None:
@@ -123,15 +96,6 @@ def test_a_cache_starts_from_a_tree(bench: Bench, busybox: str, origin: str) -> 
         run = f"RUN --mount=type=cache,target=/c,from=s,source=d {command}\n"
         bench.build(f"{stage}FROM {busybox}\n{run}", build_contexts=contexts)
         assert bench.output == ("seed\n" if number == 0 else "0\n")
-
-
-def test_the_seed_of_a_cache_is_in_the_key(bench: Bench, busybox: str) -> None:
-    """Another tree to start from is another step."""
-    for text in ("1", "2"):
-        layout = base(bench.room / f"base{text}", [[row("f", text)]])
-        mount = "--mount=type=cache,target=/c,from=other"
-        bench.build(f"FROM {busybox}\nRUN {mount} true\n", build_contexts=(("other", layout),))
-        assert bench.started
 
 
 def test_a_tmpfs(bench: Bench, busybox: str) -> None:

@@ -10,10 +10,7 @@ from builder.values.crossing import (
     FileMount,
     Job,
     Message,
-    NetworkMode,
     Result,
-    RootKind,
-    Rung,
     StepMount,
     StepSpec,
     Tree,
@@ -51,13 +48,6 @@ def test_mounts_are_safe_by_default() -> None:
     assert not TreeMount(Tree(()), "/", "/m").writable
     assert FileMount(1, "/run/secrets/x").mode == 0o400
     assert CacheMount("/c", "/m").seed is None
-
-
-def test_words_are_what_is_written() -> None:
-    """Rungs, networks and ways of making a root are their words in JSON and on the command line."""
-    assert [str(rung) for rung in Rung] == ["range", "single", "root"]
-    assert [str(mode) for mode in NetworkMode] == ["default", "host", "none", "proxy"]
-    assert [str(kind) for kind in RootKind] == ["overlay", "fuse-overlayfs", "copy"]
 
 
 def test_no_field_is_a_path_object() -> None:
