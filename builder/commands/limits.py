@@ -9,7 +9,8 @@ from builder.errors import UsageError
 from builder.lang.quantities import size_bytes
 from builder.lang.suggest import did_you_mean
 from builder.tree import bounds
-from builder.values.limits import BOUND_NAMES, BOUNDS, Bound, Limits, with_values
+from builder.values.limit_names import BOUND_NAMES, BOUNDS, Bound, with_values
+from builder.values.limits import Limits
 from builder.values.settings import Settings
 
 _WRITTEN = "--limit NAME=VALUE, such as layer=50GB or index-depth=8"

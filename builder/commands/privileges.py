@@ -5,7 +5,8 @@ from __future__ import annotations
 from builder.commands.options import BuildOptions
 from builder.errors import UsageError
 from builder.lang.suggest import nearest
-from builder.values.security import CAPABILITY_NAMES, Privileges, Security, capabilities_of
+from builder.values.capabilities import CAPABILITY_NAMES, capabilities_of
+from builder.values.security import Privileges, Security
 
 _CHOICES = (Security.SANDBOX, Security.NESTED)
 

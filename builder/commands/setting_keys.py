@@ -13,7 +13,7 @@ from pathlib import Path
 from builder.lang.quantities import duration_ns, size_bytes
 from builder.values.compression import LEVELS, Compression
 from builder.values.ladder import NetworkMode
-from builder.values.limits import BOUNDS, Bound
+from builder.values.limit_names import BOUNDS, Bound
 from builder.values.settings import Mirrors
 
 

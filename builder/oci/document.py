@@ -103,7 +103,7 @@ class Document:
         if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
             raise self.wrong(name, "a list of objects")
         if len(value) > limit:
-            hint = raised_by("index_entries") if limit == bounds.limits().index_entries else None
+            hint = raised_by("index-entries") if limit == bounds.limits().index_entries else None
             raise ImageError(f"{self.what} lists {len(value)} {name}; more than {limit} are refused", hint=hint)
         return tuple(Document(f"{name}[{at}] of {self.what}", item) for at, item in enumerate(value))
 
@@ -136,7 +136,7 @@ def too_large(what: str, size: int) -> ImageError:
     """The error for a document over the limit."""
     most = most_bytes()
     shown = f"{most >> 20} MiB" if most % (1 << 20) == 0 else f"{most} bytes"
-    return ImageError(f"{what} is over {shown} ({size} bytes) and is refused", hint=raised_by("document_bytes"))
+    return ImageError(f"{what} is over {shown} ({size} bytes) and is refused", hint=raised_by("document"))
 
 
 def parse_json(data: bytes, what: str) -> object:

@@ -121,7 +121,7 @@ def _find_manifest(root: Descriptor, read: ReadDocument, platform: Platform) -> 
 def too_deep() -> ImageError:
     """The error for indexes in indexes beyond the limit."""
     most = bounds.limits().index_depth
-    return ImageError(f"the image's indexes are nested more than {most} deep", hint=raised_by("index_depth"))
+    return ImageError(f"the image's indexes are nested more than {most} deep", hint=raised_by("index-depth"))
 
 
 def assemble(descriptor: Descriptor, manifest: Manifest, config: ImageConfig) -> Image:

@@ -184,7 +184,7 @@ def _spool(first: bytes, stream: BinaryIO, path: Path) -> int:
         while piece:
             total += len(piece)
             if total > (most := bounds.limits().layer_bytes):
-                raise ContextError(f"the archive holds more than {most} bytes", hint=raised_by("layer_bytes"))
+                raise ContextError(f"the archive holds more than {most} bytes", hint=raised_by("layer"))
             out.write(piece)
             piece = stream.read(_BLOCK)
     return fd

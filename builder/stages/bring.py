@@ -151,7 +151,7 @@ class _Carrier:
             while piece := os.read(descriptor, _BLOCK):
                 total += len(piece)
                 if total > (most := bounds.limits().layer_bytes):
-                    raise ContextError(f"{_STDIN} holds more than {most} bytes", hint=raised_by("layer_bytes"))
+                    raise ContextError(f"{_STDIN} holds more than {most} bytes", hint=raised_by("layer"))
                 out.write(piece)
         return path
 

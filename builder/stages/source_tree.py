@@ -176,7 +176,7 @@ class HostTree:
             raise ContextError(
                 f"{len(entries)} files of {self.title} have {total} bytes, {shown(largest.path)} among them"
                 f" {largest.size}: no layer holds more than {most}",
-                hint=f"leave out what is not needed by a line in .dockerignore; {raised_by('layer_bytes')}",
+                hint=f"leave out what is not needed by a line in .dockerignore; {raised_by('layer')}",
             )
         return [self._digest(entry) for entry in entries]
 

@@ -35,7 +35,7 @@ def check_growth(count: int, source_bytes: int) -> None:
     most = _current[0]
     if count > most.layer_bytes:
         raise ImageError(
-            f"a layer is larger than {most.layer_bytes} bytes, the most that is unpacked", hint=raised_by("layer_bytes")
+            f"a layer is larger than {most.layer_bytes} bytes, the most that is unpacked", hint=raised_by("layer")
         )
     if count > most.ratio_from_bytes and count > most.ratio * source_bytes:
         raise ImageError(

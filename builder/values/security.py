@@ -1,14 +1,7 @@
-"""How much a step may do: the kinds of sandbox, and capabilities by their names. No number of the kernel is known here.
-
-A step runs as root of a user namespace at most, so a capability concerns that namespace and what belongs to it; but on
-the rung ROOT there is none, and the same words would mean the machine itself. So a capability can be added only where
-it reaches no further than the step's own processes, files and network on every rung.
-Sources: capabilities(7); user_namespaces(7), "Effect of capabilities within a user namespace".
-"""
+"""How much a step may do: the kind of its sandbox, and its capabilities. Which can be had is in `capabilities`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -40,42 +33,6 @@ DEFAULT_CAPABILITIES: Final = (
 OWN_NETWORK: Final = ("NET_ADMIN", "NET_BROADCAST", "NET_RAW")
 """These are over a network namespace, so they can only be had where the step has one of its own."""
 
-_ADDABLE: Final = ("DAC_READ_SEARCH", "IPC_OWNER", "LEASE", *OWN_NETWORK)
-
-_MACHINE = "it is over the machine as a whole, which no step has a part in"
-_REFUSED: Final = {
-    "AUDIT_CONTROL": _MACHINE,
-    "AUDIT_READ": _MACHINE,
-    "AUDIT_WRITE": "the audit log is the machine's",
-    "BLOCK_SUSPEND": _MACHINE,
-    "BPF": "bpf(2) is refused to every step",
-    "CHECKPOINT_RESTORE": _MACHINE,
-    "IPC_LOCK": "locked memory is the machine's; --ulimit memlock=... bounds it",
-    "LINUX_IMMUTABLE": "files that cannot be removed would stay in the store for good",
-    "MAC_ADMIN": _MACHINE,
-    "MAC_OVERRIDE": _MACHINE,
-    "MKNOD": "no device can be made in a user namespace, whatever the capabilities",
-    "PERFMON": "perf_event_open(2) is refused to every step",
-    "SYSLOG": _MACHINE,
-    "SYS_ADMIN": "it is nearly everything; --security=nested lets a step make namespaces of its own, and mount in them",
-    "SYS_BOOT": _MACHINE,
-    "SYS_MODULE": _MACHINE,
-    "SYS_NICE": "priorities are shared with all processes of the machine",
-    "SYS_PACCT": _MACHINE,
-    # In a container the step's /proc may be the container's, and would then be a way into its other processes.
-    "SYS_PTRACE": "programs of one user may trace each other without it",
-    "SYS_RAWIO": _MACHINE,
-    "SYS_RESOURCE": "quotas and limits are the machine's; --ulimit sets those of a step",
-    "SYS_TIME": _MACHINE,
-    "SYS_TTY_CONFIG": _MACHINE,
-    "WAKE_ALARM": _MACHINE,
-}
-
-ALL: Final = "ALL"
-
-CAPABILITY_NAMES: Final = tuple(sorted({*DEFAULT_CAPABILITIES, *_ADDABLE, *_REFUSED}))
-"""Every capability that there is, without CAP_."""
-
 
 @dataclass(frozen=True, slots=True)
 class Privileges:
@@ -84,28 +41,3 @@ class Privileges:
     security: Security = Security.SANDBOX
     capabilities: tuple[str, ...] = DEFAULT_CAPABILITIES
     no_new_privileges: bool = False
-
-
-def capabilities_of(added: Sequence[str], dropped: Sequence[str]) -> tuple[str, ...]:
-    """The defaults without those dropped and with those added, sorted; `dropped` may hold ALL.
-
-    Names may be written in any case and with CAP_. Raises ValueError saying which name cannot be, and why.
-    """
-    more = tuple(_name(word) for word in added)
-    less = tuple(_name(word) for word in dropped)
-    for name in more:
-        if name == ALL:
-            raise ValueError("ALL cannot be added: name those that are needed")
-        if name in _REFUSED:
-            raise ValueError(f"{name} cannot be added: {_REFUSED[name]}")
-        if name in less:
-            raise ValueError(f"{name} is both added and dropped")
-    kept = () if ALL in less else tuple(name for name in DEFAULT_CAPABILITIES if name not in less)
-    return tuple(sorted({*kept, *more}))
-
-
-def _name(word: str) -> str:
-    name = word.upper().removeprefix("CAP_")
-    if name != ALL and name not in CAPABILITY_NAMES:
-        raise ValueError(f"there is no capability {word[:40]!r}")
-    return name

@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 
 from builder.values.compression import Compression
 from builder.values.ladder import NetworkMode
-from builder.values.limits import BOUNDS, Limits
+from builder.values.limits import Limits
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -63,4 +63,12 @@ class Settings:
     @property
     def limits(self) -> Limits:
         """How much is taken in from strangers."""
-        return Limits(**{bound.field: getattr(self, bound.field).value for bound in BOUNDS})
+        return Limits(
+            self.document_bytes.value,
+            self.index_entries.value,
+            self.index_depth.value,
+            self.header_bytes.value,
+            self.layer_bytes.value,
+            self.ratio.value,
+            self.ratio_from_bytes.value,
+        )

@@ -17,8 +17,9 @@ from pathlib import Path
 import pytest
 
 from builder.kernel.worker_handle import start_worker
+from builder.values.capabilities import capabilities_of
 from builder.values.crossing import NetworkMode, Ran, RootKind, Rung, RunJob, StepSpec
-from builder.values.security import DEFAULT_CAPABILITIES, Security, capabilities_of
+from builder.values.security import DEFAULT_CAPABILITIES, Security
 from tests.kernel.bench import Bench, bench, compiled
 
 pytestmark = pytest.mark.kernel
