@@ -88,3 +88,13 @@ def test_a_mistake_in_the_file(pybuild: Pybuild) -> None:
             f"pybuild: {pybuild.room}/config.toml:2: [build] has no netwrk",
             "  hint: did you mean network?",
         ]
+
+
+@pytest.mark.kernel
+def test_limits(pybuild: Pybuild, registry: str) -> None:
+    """A base that is larger than the configuration allows is refused by the worker, with the option that allows it."""
+    env = configured(pybuild, '[limits]\nlayer = "1m"\n')
+    pybuild.write("Buildfile", f"FROM {registry}/busybox\nRUN true\n")
+    refused = pybuild.run(".", env=env, status=5)
+    assert "larger than 1048576 bytes" in refused.err and "--limit layer=" in refused.err
+    pybuild.run("--limit", "layer=1g", ".", env=env)
