@@ -258,13 +258,31 @@ def test_start_up_is_light() -> None:
 def test_a_cached_build_loads_what_it_needs(tmp_path: Path) -> None:
     """No message to a worker, no rule about registries, no compressor, no parser of TOML, no network."""
     make_context(tmp_path / "context")
-    line = [sys.executable, "-X", "importtime", "-m", "builder", "--root", str(tmp_path / "store"), "context"]
+    line = [
+        sys.executable,
+        "-X",
+        "importtime",
+        "-m",
+        "builder",
+        "--root",
+        str(tmp_path / "store"),
+        "-t",
+        "a:1",
+        "context",
+    ]
     for _ in range(2):
         done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True)
     loaded = {row.rpartition("|")[2].strip() for row in done.stderr.splitlines() if row.startswith("import time:")}
     assert "builder.pipeline" in loaded and "CACHED" in done.stderr
-    ours = ("values.crossing", "values.registries", "oci.registries_conf", "stages.run", "commands.help")
-    others = ("socket", "ssl", "requests", "zstandard", "isal", "tomllib")
+    ours = (
+        "values.crossing",
+        "values.registries",
+        "oci.registries_conf",
+        "stages.run",
+        "commands.help",
+        "commands.table",
+    )
+    others = ("socket", "ssl", "requests", "zstandard", "isal", "tomllib", "difflib")
     assert not loaded & {*(f"builder.{name}" for name in ours), *others}
 
 

@@ -9,15 +9,18 @@ from __future__ import annotations
 import importlib
 import os
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from builder.commands.caller import Caller
-from builder.commands.line import Line, Value
+from builder.commands.names import GROUPS, NAMES, VERBATIM
 from builder.commands.options import LIMIT, OPTIONS, BuildOptions, Option
-from builder.commands.table import BUILD, COMMANDS, GROUPS, NAMES, Command, Word
 from builder.errors import UsageError
+
+if TYPE_CHECKING:  # the table of the other commands is nothing that a build needs
+    from builder.commands.line import Value
+    from builder.commands.table import Command, Word
 
 
 def run(words: Sequence[str], caller: Caller) -> int:
@@ -42,11 +45,13 @@ class _DefaultGroup(click.Group):
             args = ["build", *args]
         return super().parse_args(ctx, args)
 
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in NAMES and cmd_name not in self.commands:
+            _add_commands(self)
+        return super().get_command(ctx, cmd_name)
+
     def get_help(self, ctx: click.Context) -> str:  # noqa: ARG002 - click's signature
         return _build_help()
-
-
-_VERBATIM = frozenset(row.name for row in COMMANDS if row.verbatim)
 
 
 def root_after_command(words: list[str]) -> list[str]:
@@ -54,7 +59,7 @@ def root_after_command(words: list[str]) -> list[str]:
     count = 2 if words[:1] == ["--root"] else int(bool(words) and words[0].startswith("--root="))
     if not count or words[count : count + 1] == [] or words[count] not in NAMES:
         return words
-    if words[count] in _VERBATIM:
+    if words[count] in VERBATIM:
         return words[count:]  # what follows belongs to a command that has no use for a store
     behind = count + (2 if words[count] in GROUPS else 1)
     return [*words[count:behind], *words[:count], *words[behind:]]
@@ -63,13 +68,20 @@ def root_after_command(words: list[str]) -> list[str]:
 class _RowCommand(click.Command):
     """A command that knows its row of the table; words that it has no use for are left to `too_much`."""
 
-    def __init__(self, row: Command, **settings: Any) -> None:
-        super().__init__(row.name.split()[-1], **settings)
-        self.row = row
+    def __init__(self, title: str, options: tuple[Option, ...], **settings: Any) -> None:
+        super().__init__(title.split()[-1], **settings)
+        self.title = title
+        self.options = options
+
+    @property
+    def row(self) -> Command:
+        from builder.commands.table import BUILD, COMMANDS
+
+        return next(row for row in (BUILD, *COMMANDS) if row.name == self.title)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         try:
-            rest = super().parse_args(ctx, args if self.row.verbatim else plain_flags(args, self.row.options))
+            rest = super().parse_args(ctx, args if self.title in VERBATIM else plain_flags(args, self.options))
         except click.UsageError as error:
             error.ctx = error.ctx or ctx  # click's parser leaves it out, and then nobody knows the command
             raise
@@ -131,9 +143,12 @@ def _build_help() -> str:
 
 
 def plain_flags(words: Sequence[str], options: Iterable[Option]) -> list[str]:
-    """The words with `--flag=true` and `--flag=false` as docker takes them made into a flag that is there or not."""
+    """The words with `--flag=true` and `--flag=false` as docker takes them made into a flag that is there or not, and
+    short names into long ones: click looks for the nearest long name of a short one first, which costs milliseconds.
+    """
     flags = {option.names[-1] for option in options if not option.value}
     takes_value = {name for option in options if option.value for name in option.names}
+    long = {name: option.names[-1] for option in options for name in option.names[:-1] if not name.startswith("--")}
     plain: list[str] = []
     rest = iter(words)
     for word in rest:
@@ -143,7 +158,7 @@ def plain_flags(words: Sequence[str], options: Iterable[Option]) -> list[str]:
         if equals and name in flags:
             plain += [name] if _is_true(name, value) else []
             continue
-        plain.append(word)
+        plain.append(long.get(word, word))
         if word in takes_value:
             plain += [value for value in [next(rest, None)] if value is not None]
     return plain
@@ -207,6 +222,8 @@ def _callback(row: Command) -> Callable[..., int]:
             from builder.commands.limits import enforce_limits
 
             enforce_limits(limits, caller)
+        from builder.commands.line import Line
+
         module = importlib.import_module(f"builder.commands.{row.module}")
         status: int = module.run(Line(values), caller)
         return status
@@ -219,13 +236,19 @@ def _app() -> click.Group:
     group = _DefaultGroup("pybuild", params=[version], context_settings=_settings())
     context = click.Argument(["context"], required=False)
     parameters = [context, *map(_parameter, OPTIONS), version]
-    group.add_command(_BuildCommand(BUILD, callback=_build, params=parameters, context_settings=_settings()))
+    group.add_command(_BuildCommand("build", OPTIONS, callback=_build, params=parameters, context_settings=_settings()))
+    return group
+
+
+def _add_commands(group: click.Group) -> None:
+    """All commands but `build`, from their table."""
+    from builder.commands.table import COMMANDS
+
     groups = {name: _TableGroup(name, context_settings=_settings(), no_args_is_help=False) for name in GROUPS}
     for row in COMMANDS:
         groups.get(row.name.split()[0], group).add_command(_command(row))
     for inner in groups.values():
         group.add_command(inner)
-    return group
 
 
 def _command(row: Command) -> click.Command:
@@ -234,7 +257,7 @@ def _command(row: Command) -> click.Command:
         settings |= {"ignore_unknown_options": True, "allow_interspersed_args": False}
     words = [_argument(word, row.verbatim) for word in row.words]
     parameters = [*words, *map(_parameter, row.options)]
-    return _TableCommand(row, callback=_callback(row), params=parameters, context_settings=settings)
+    return _TableCommand(row.name, row.options, callback=_callback(row), params=parameters, context_settings=settings)
 
 
 def _settings() -> dict[str, Any]:

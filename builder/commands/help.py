@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import textwrap
 
+from builder.commands.names import GROUPS
 from builder.commands.options import OPTIONS, Group, Option
-from builder.commands.table import COMMANDS, GROUPS, Command
+from builder.commands.table import COMMANDS, Command
 
 _HELP_ROW = ("-h, --help", "this text")
 

@@ -7,9 +7,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from builder.commands.names import NAMES
 from builder.commands.options import Group, Option
 from builder.commands.refused import refusal_of
-from builder.commands.table import COMMANDS, NAMES, Command
+from builder.commands.table import COMMANDS, Command
 from builder.errors import UsageError
 from builder.lang.suggest import nearest
 
@@ -102,8 +103,8 @@ def bad_value(row: Command, name: str) -> UsageError:
     """The error for an option without the value that it needs, or with one that it has no use for."""
     option = next((option for option in row.options if name in option.names), Option((name,), Group.OTHER, ""))
     if not option.value:
-        return UsageError(f"{name}: takes no value", hint=f"it is written {name}")
-    return UsageError(f"{name}: its value is missing", hint=f"it is written {name} {option.value}")
+        return UsageError(f"{option.title}: takes no value", hint=f"it is written {name}")
+    return UsageError(f"{option.title}: its value is missing", hint=f"it is written {option.names[0]} {option.value}")
 
 
 def too_many(row: Command, words: Sequence[str]) -> UsageError:

@@ -335,9 +335,3 @@ COMMANDS: tuple[Command, ...] = (
         verbatim=True,
     ),
 )
-
-GROUPS: dict[str, str] = {"store": "Look after the store."}
-"""First words of commands of two words, and what they are about."""
-
-NAMES = ("build", *dict.fromkeys(command.name.split()[0] for command in COMMANDS))
-"""The first words that name a command."""

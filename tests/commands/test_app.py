@@ -8,8 +8,8 @@ import pytest
 from click.testing import CliRunner
 
 from builder.commands.app import app, plain_flags, root_after_command, run
+from builder.commands.names import NAMES
 from builder.commands.options import OPTIONS
-from builder.commands.table import NAMES
 from builder.errors import ContextError, PybuildError, UsageError
 from tests.commands.built import make_context
 from tests.commands.callers import caller, remarked
@@ -71,7 +71,7 @@ def test_version(line: str) -> None:
         (["-Z", "."], "there is no option -Z"),
         (["images", "--frobnicate", "x"], "there is no option --frobnicate"),
         ([".", "extra"], "build: 'extra' is too much"),
-        ([".", "-t"], "-t: its value is missing"),
+        ([".", "-t"], "-t/--tag: its value is missing"),
         ([], "context is missing"),
         (["--quiet=perhaps", "."], "--quiet: takes no value such as 'perhaps'"),
     ],
@@ -100,7 +100,8 @@ def test_flags_with_values_as_docker_takes_them() -> None:
         "--",
         "--pull=true",
     ]
-    assert plain_flags(["-t"], OPTIONS) == ["-t"]
+    assert plain_flags(["-t", "-q", "-q"], OPTIONS) == ["--tag", "-q", "--quiet"]
+    assert plain_flags(["-t"], OPTIONS) == ["--tag"]
     assert plain_flags(["--tag=--pull=true"], OPTIONS) == ["--tag=--pull=true"]
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from builder.commands.help import build_help, command_help, group_help
+from builder.commands.names import GROUPS, NAMES
 from builder.commands.options import OPTIONS, Group
-from builder.commands.table import COMMANDS, GROUPS, NAMES
+from builder.commands.table import COMMANDS
 
 
 def test_the_help_fits_on_three_screens() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from builder.commands.app import run
 from builder.commands.mistakes import ELSEWHERE, check_context
-from builder.commands.table import NAMES
+from builder.commands.names import NAMES
 from builder.errors import ContextError, UsageError
 from tests.commands.callers import caller
 

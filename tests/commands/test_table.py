@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from builder.commands.table import BUILD, COMMANDS, GROUPS, NAMES, Command
+from builder.commands.names import GROUPS, NAMES
+from builder.commands.table import BUILD, COMMANDS, Command
 
 _PROJECT = Path(__file__).parents[2]
 
