@@ -63,7 +63,7 @@ BUILDFILES: dict[str, tuple[Callable[[Path], object], int, tuple[str, ...]]] = {
     "unreadable": (lambda path: path.touch(0), CONTEXT, ("Buildfile cannot be read: Permission denied",)),
     "binary": (lambda path: path.write_bytes(b"\x7fELF\0\1"), BUILDFILE, ("not a text file", "-f")),
     "Latin-1": (lambda path: path.write_bytes(b"FROM a\nRUN \xe9\n"), BUILDFILE, ("Buildfile:2 is not UTF-8",)),
-    "huge": (lambda path: path.write_bytes(b"#" * (17 << 20)), BUILDFILE, ("larger than 16 MiB",)),
+    "huge": (lambda path: path.write_bytes(b"#" * (17 << 20)), BUILDFILE, ("larger than 8 MiB",)),
     "no FROM": (lambda path: path.write_text("RUN x\n"), BUILDFILE, (">>> 1 | RUN x", "ARG")),
     "unknown instruction": (lambda path: path.write_text("FROM a\nRUM x\n"), BUILDFILE, (">>> 2 | RUM x", "RUN?")),
 }

@@ -72,7 +72,7 @@ def test_the_demo_base_is_enough(pybuild: Pybuild) -> None:
     """hello builds and runs on a base made of this machine's own programs."""
     base = pybuild.room / "base"
     subprocess.run([EXAMPLES / "make-base", base], check=True, timeout=60)
-    layout, _ = built(pybuild, "hello", "--build-arg", f"BASE=rootfs:{base}")
+    layout, _ = built(pybuild, "hello", "--build-arg", "BASE=machine", "--build-context", f"machine=rootfs:{base}")
     assert run_in_image(pybuild, layout) == "Hello, world, from Linux.\n"
 
 
