@@ -361,7 +361,8 @@ def test_the_worker_runs_the_code_of_its_conductor(tmp_path: Path, how: str) -> 
         # A mark that only this copy has: were the worker to import another one, the answer would be without it.
         remove = tmp_path / "tree" / "builder" / "tree" / "remove.py"
         remove.write_text(
-            remove.read_text() + "\n\ndef perform(job: RemoveJob) -> Removed:\n    return Removed(4711)\n"
+            remove.read_text() + "\n\ndef perform(job):\n    from builder.values.crossing import Removed\n"
+            "    return Removed(4711)\n"
         )
         command, place, expected = [sys.executable, "-S", "-c", script], tmp_path / "tree", Removed(4711)
         script_env = {"PYTHONPATH": os.pathsep.join(path for path in sys.path if "site-packages" in path)}
