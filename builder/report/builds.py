@@ -49,7 +49,7 @@ def build_text(build: BuildRecord, now_s: float) -> str:
         taken = f" in {human_seconds(step.seconds)}" if step.outcome is Outcome.DONE else ""
         lines.append(f"{headline(step.step, step.title)}  {step.outcome}{taken}")
         if step.contacts.kept:
-            table = columns([_row(contact) for contact in step.contacts.kept], right=frozenset((2, 3, 4)))
+            table = columns([_row(contact) for contact in step.contacts.kept], right=frozenset((1, 2, 3)))
             lines += [f"    {line}" for line in table.splitlines()]
         if step.contacts.more:
             lines.append(f"    and {step.contacts.more} more")
@@ -61,7 +61,7 @@ def _row(contact: Contact) -> tuple[str, ...]:
     how = "refused: " if contact.refusal else "failed: " if contact.failure else ""
     sizes = ("", "") if contact.refusal else (human_size(contact.sent_bytes), human_size(contact.received_bytes))
     sent, received = (f"{sign} {size}" if size else "" for sign, size in zip(("up", "down"), sizes, strict=True))
-    return (contact.method, printable(contact.target), f"{contact.count}x", sent, received, how + printable(words))
+    return (contact.method, f"{contact.count}x", sent, received, printable(contact.target), how + printable(words))
 
 
 def _moment(build: BuildRecord) -> str:

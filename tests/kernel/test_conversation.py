@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
+from pathlib import Path
 
 import pytest
 
 from builder.kernel import conversation
+from tests.certificates import new_authority
 from tests.kernel.processes import until
 from tests.kernel.served import answering, proxied, read_head, rest_of, server
 
@@ -173,6 +176,27 @@ def test_a_tunnel() -> None:
         (contact,) = step.proxy.contacts().kept
     assert (contact.method, contact.port, contact.path) == ("CONNECT", port, "")
     assert (contact.sent_bytes, contact.received_bytes) == (10, 10)
+
+
+def test_tls_through_a_tunnel(tmp_path: Path) -> None:
+    """The step and the server speak TLS with each other: the proxy sees none of it, and has no certificate."""
+    authority = new_authority(tmp_path)
+    certificate, key = authority.server()
+    inside = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    inside.load_cert_chain(certificate, key)
+
+    def greet(end: socket.socket) -> None:
+        with inside.wrap_socket(end, server_side=True) as safe:
+            safe.sendall(b"hello " + safe.recv(100))
+
+    with server(greet) as port, proxied("localhost") as step:
+        end = step.connect()
+        end.sendall(f"CONNECT localhost:{port} HTTP/1.1\r\n\r\n".encode())
+        read_head(end)
+        context = ssl.create_default_context(cafile=str(authority.certificate))
+        with context.wrap_socket(end, server_hostname="localhost") as safe:
+            safe.sendall(b"you")
+            assert safe.recv(100) == b"hello you"
 
 
 @pytest.mark.parametrize("method", ["GET http://{}/x", "CONNECT {}"])

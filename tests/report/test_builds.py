@@ -38,7 +38,7 @@ def test_one_build() -> None:
     """Its steps, and below each whom it talked to; nothing that a terminal would obey."""
     text = build_text(BUILD, BUILD.started_s)
     assert "[a 1/2] RUN one  cached\n[a 2/2] RUN two  done in 1.2s\n" in text or "done in 1.3s" in text
-    assert "    CONNECT  deb.test:443" in text and "3x" in text and "down 2.0 kB" in text
+    assert "    CONNECT  3x  up 100 B  down 2.0 kB  deb.test:443" in text
     assert "refused: it is not among the hosts" in text and "failed: it took too long" in text
     assert "\x1b" not in text and text.endswith("    and 7 more")
 
