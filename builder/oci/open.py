@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from builder.errors import ImageError
 from builder.oci.layout import LayoutSource
 from builder.oci.scratch import Temporary
-from builder.oci.source import ImageSource, Tell, tell_nobody
+from builder.oci.source import ImageSource, Progress, Tell, tell_nobody
 from builder.values.access import Access
+from builder.values.digest import Digest
+from builder.values.image import Descriptor, Image
+from builder.values.platform import Platform
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +29,38 @@ class Surroundings:
     directory: Path
     access: Access
     tell: Tell
+
+
+class LateSource:
+    """A source that is opened at the first question. Of a base that is in the store already nobody may have any."""
+
+    def __init__(self, open_it: Callable[[], ImageSource]) -> None:
+        self._open = open_it
+        self._lock = threading.Lock()
+        self._opened: ImageSource | None = None
+
+    @property
+    def name(self) -> str:
+        """The image as people call it."""
+        return self._source().name
+
+    def load(self, platform: Platform) -> Image:
+        """See `ImageSource`."""
+        return self._source().load(platform)
+
+    def documents(self, image: Image) -> Iterable[tuple[Digest, bytes]]:
+        """See `ImageSource`."""
+        return self._source().documents(image)
+
+    def fetch(self, layer: Descriptor, into: Path, progress: Progress) -> None:
+        """See `ImageSource`."""
+        self._source().fetch(layer, into, progress)
+
+    def _source(self) -> ImageSource:
+        with self._lock:  # the layers of an image come by one connection and one login
+            if self._opened is None:
+                self._opened = self._open()
+            return self._opened
 
 
 def open_source(

@@ -17,7 +17,7 @@ from pathlib import Path
 from builder.errors import BuildfileError, ContextError, ImageError, PybuildError, StoreError
 from builder.lang.suggest import nearest
 from builder.oci.manifest import read_config, read_manifest
-from builder.oci.open import open_source
+from builder.oci.open import LateSource, open_source
 from builder.oci.source import ImageSource
 from builder.source import Span
 from builder.store.store import Store
@@ -107,7 +107,7 @@ class Images:
                 return FoundImage(self._checked(name, built, platform), None)
             pulled = self._pulled_before(text, reference, platform)
             if pulled is not None:
-                return FoundImage(self._checked(name, pulled, platform), self._source(text))
+                return FoundImage(self._checked(name, pulled, platform), LateSource(lambda: self._source(text)))
         try:
             return self._outside(name, text, reference, platform)
         except ImageError as error:

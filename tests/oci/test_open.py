@@ -10,10 +10,11 @@ from builder.errors import ImageError
 from builder.oci.archive import ArchiveSource
 from builder.oci.docker_archive import DockerArchiveSource
 from builder.oci.layout import LayoutSource
-from builder.oci.open import open_source
+from builder.oci.open import LateSource, open_source
 from builder.oci.registry import RegistrySource
 from builder.oci.rootfs import RootfsSource
 from builder.oci.source import ImageSource
+from builder.values.platform import Platform
 
 
 @pytest.mark.parametrize(
@@ -58,3 +59,19 @@ def test_what_is_no_name_is_refused(text: str) -> None:
     """A malformed name is an ImageError before anything is asked."""
     with pytest.raises(ImageError):
         open_source(text)
+
+
+def test_a_late_source_is_opened_once_and_late() -> None:
+    """Nothing is opened before the first question, and all questions go to one source."""
+    opened: list[ImageSource] = []
+
+    def open_it() -> ImageSource:
+        opened.append(open_source("oci:/dir:1"))
+        return opened[-1]
+
+    late = LateSource(open_it)
+    assert opened == []
+    assert late.name == "oci:/dir:1" == late.name
+    with pytest.raises(ImageError, match="/dir"):
+        late.load(Platform.of("linux", "amd64"))
+    assert len(opened) == 1
