@@ -331,7 +331,7 @@ def test_a_busy_registry_gets_fewer_requests_at_a_time(bench: Bench) -> None:
 
     def one_at_a_time(answer: Answer) -> Answer:
         def guarded(exchange: Exchange) -> None:
-            if not alone.acquire(blocking=False):
+            if not alone.acquire(timeout=0.1):  # the one before has its answer a moment before it lets go
                 return exchange.send(429)
             try:
                 time.sleep(0.15)
