@@ -52,8 +52,7 @@ def lanes(items: Sequence[T], carry: Carry[T, R], most: int = MOST_LANES) -> Ite
     are others; only for one alone it is an error. At the end of the block lanes that still carry are halted.
     """
     work = _Work(items, carry)
-    for _ in range(min(most, len(items))):
-        work.open_lane()
+    work.open_lanes(min(most, len(items)))
     try:
         yield work.result
     except Exception:
@@ -84,9 +83,10 @@ class _Work(Generic[T, R]):
         self._open = 0
         self._changed = threading.Condition()
 
-    def open_lane(self) -> None:
-        self._open += 1  # before it starts: a lane that is about to close must know of the others
-        threading.Thread(target=self._lane, name="lane", daemon=True).start()
+    def open_lanes(self, count: int) -> None:
+        self._open = count  # before any starts: one that asks whether it is alone must know of the others
+        for _ in range(count):
+            threading.Thread(target=self._lane, name="lane", daemon=True).start()
 
     def result(self, number: int) -> R:
         with self._changed:

@@ -127,6 +127,20 @@ def test_a_busy_server_gets_fewer_requests() -> None:
     assert carry_all(range(6), carry) == tuple(range(6))
 
 
+def test_the_first_lane_is_not_alone() -> None:
+    """One that is told to wait before the others have begun knows that they will."""
+    for _ in range(50):
+        told = threading.Event()
+
+        def carry(number: int, _: Check, told: threading.Event = told) -> int:
+            if number == 0 and not told.is_set():
+                told.set()
+                raise Busy("too many requests (429)")
+            return number
+
+        assert carry_all(range(2), carry) == (0, 1)
+
+
 def test_a_server_that_is_busy_for_one_alone_is_an_error() -> None:
     """Where even one request at a time is too many the error is told."""
 
