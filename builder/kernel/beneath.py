@@ -154,12 +154,18 @@ def _make_missing(walk: _Walk, path: str, directory: bool, made: list[Made]) -> 
         last = depth + 1 == len(walk.names)
         try:
             made.append(_make(walk.here(), tuple(walk.names[: depth + 1]), directory or not last))
+            walk.fds.append(os.open(walk.names[depth], _PATH_ONLY, dir_fd=walk.here()))
+        except (FileNotFoundError, FileExistsError) as error:
+            # In a cache that it shares, another step makes, moves and removes names between two of our calls.
+            raise ContextError(
+                f"cannot mount at {path!r}: something else changed it meanwhile",
+                hint="a step that uses the same cache does; sharing=locked keeps them apart",
+            ) from error
         except OSError as error:
             if error.errno not in (errno.EPERM, errno.EACCES, errno.EROFS, errno.ENAMETOOLONG):
                 raise
             what = "a directory" if directory or not last else "a file"
             raise ContextError(f"cannot mount at {path!r}: {what} for it cannot be made: {error.strerror}") from error
-        walk.fds.append(os.open(walk.names[depth], _PATH_ONLY, dir_fd=walk.here()))
 
 
 def mount_id(fd: int) -> int:

@@ -23,7 +23,7 @@ from tests.hostile.buildfiles import MARK, Bench, Ground, a_bench, ground_of, le
 from tests.hostile.outside import Outside
 from tests.hostile.races import RACE_S, Count, copied, for_a_while, swapping
 
-ENOUGH = 200
+ENOUGH = 50
 """Tries that each race of one process must at least have had."""
 
 
@@ -155,11 +155,8 @@ def test_a_mount_point_below_a_directory_that_becomes_a_link(tmp_path: Path, out
     fd = os.open(root, os.O_PATH | os.O_DIRECTORY)
 
     def make() -> None:
-        try:
-            os.close(make_point(fd, "/c/d/x/y", True, []))
-            os.close(make_point(fd, "/c/d/../d/new", False, []))
-        except FileNotFoundError:
-            count.refused += 1  # the directory was exchanged between two names
+        os.close(make_point(fd, "/c/d/x/y", True, []))
+        os.close(make_point(fd, "/c/d/../d/new", False, []))
 
     with swapping(count, (root / "c" / "d", root / "c" / "l")):
         for_a_while(count, make)
@@ -204,7 +201,7 @@ def test_whole_builds_of_files_that_become_links(ground: Ground) -> None:
     (ground.context / "d" / "canary").write_text("harmless")
     (away / "d").symlink_to(ground.outside.path)
     pairs.append((ground.context / "d", away / "d"))
-    (ground.context / "Buildfile").write_text("FROM scratch\nCOPY . /\nCOPY d /d/\nADD f* /more/\n")
+    (ground.context / "Buildfile").write_text("FROM scratch\nCOPY . /\nCOPY d* /x/\n")
 
     def build() -> None:
         verdict = ground.room.run("build", ".", directory="context")
@@ -213,7 +210,7 @@ def test_whole_builds_of_files_that_become_links(ground: Ground) -> None:
         count.refused += verdict.status != 0
         _watch(ground)
 
-    with swapping(count, *pairs, pause_s=0.005):  # slow enough for some builds to come to their end
+    with swapping(count, *pairs, pause_s=0.01):  # slow enough for some builds to come to their end
         for_a_while(count, build, 2 * RACE_S)
     assert not leaks(ground.room, 0.0)
     print(f"{count.tries} builds of {len(pairs)} names, {count.refused} refused, {count.swaps} exchanges")

@@ -201,3 +201,17 @@ def test_a_point_that_cannot_be_made(tmp_path: Path) -> None:
         with pytest.raises(ContextError, match="cannot mount at '/"):
             make_point(fd, path, True, [])
     os.close(fd)
+
+
+def test_a_point_that_somebody_else_makes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name that a parallel step makes or takes away between two calls is told as that, and not as the machine's."""
+    fd = os.open(tmp_path, os.O_PATH)
+    for answer in (FileExistsError, FileNotFoundError):
+
+        def mkdir(*_: object, answer: type[OSError] = answer, **__: object) -> None:
+            raise answer(1, "x")
+
+        monkeypatch.setattr(os, "mkdir", mkdir)
+        with pytest.raises(ContextError, match="something else changed it meanwhile"):
+            make_point(fd, "/x/y", True, [])
+    os.close(fd)
