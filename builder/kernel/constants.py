@@ -68,7 +68,6 @@ FSOPEN_CLOEXEC: Final = 0x1
 FSMOUNT_CLOEXEC: Final = 0x1
 FSCONFIG_SET_FLAG: Final = 0
 FSCONFIG_SET_STRING: Final = 1
-FSCONFIG_SET_FD: Final = 5
 FSCONFIG_CMD_CREATE: Final = 6
 FSCONFIG_CMD_RECONFIGURE: Final = 7
 MOUNT_ATTR_RDONLY: Final = 0x1
@@ -206,6 +205,7 @@ _SHARED_NUMBERS: Final = {
 NUMBERS: Final[dict[str, dict[str, int]]] = {
     "x86_64": {
         **_SHARED_NUMBERS,
+        "rt_sigaction": 13,
         "clone": 56,
         "capget": 125,
         "capset": 126,
@@ -216,6 +216,7 @@ NUMBERS: Final[dict[str, dict[str, int]]] = {
     },
     "aarch64": {
         **_SHARED_NUMBERS,
+        "rt_sigaction": 134,
         "clone": 220,
         "capget": 90,
         "capset": 91,

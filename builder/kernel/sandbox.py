@@ -222,9 +222,9 @@ def _may_be_real_root() -> bool:
 
 def _settle(step: StepSpec, wires: _Wires) -> None:
     """A session, descriptors, a name and a directory of the step's own."""
-    for number in signal.valid_signals():
+    for number in range(1, signal.NSIG):
         if number not in (signal.SIGKILL, signal.SIGSTOP):
-            signal.signal(number, signal.SIG_DFL)  # the interpreter ignores SIGPIPE, and exec would hand that on
+            syscalls.default_action(number)  # the interpreter ignores SIGPIPE; whoever started us, any other
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     syscalls.sethostname(step.hostname)
     os.setsid()

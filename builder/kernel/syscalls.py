@@ -21,7 +21,6 @@ from builder.kernel.constants import (
     CLONE_VFORK,
     CLONE_VM,
     FSCONFIG_CMD_CREATE,
-    FSCONFIG_SET_FD,
     FSCONFIG_SET_FLAG,
     FSCONFIG_SET_STRING,
     FSMOUNT_CLOEXEC,
@@ -93,6 +92,7 @@ _open_tree = _Call("open_tree", c_int, c_char_p, c_uint)
 _openat2 = _Call("openat2", c_int, c_char_p, c_char_p, c_ulong)
 _pivot_root = _Call("pivot_root", c_char_p, c_char_p)
 _renameat2 = _Call("renameat2", c_int, c_char_p, c_int, c_char_p, c_uint)
+_rt_sigaction = _Call("rt_sigaction", c_int, c_char_p, c_char_p, c_ulong)
 _seccomp = _Call("seccomp", c_uint, c_uint, c_void_p)
 
 _libc.mount.argtypes = (c_char_p, c_char_p, c_char_p, c_ulong, c_char_p)
@@ -210,6 +210,11 @@ def set_pdeathsig(signal_number: int) -> None:
 def set_no_new_privs() -> None:
     """From here on no exec raises privileges, for this process and all that it starts."""
     prctl(PR_SET_NO_NEW_PRIVS, 1)
+
+
+def default_action(signal_number: int) -> None:
+    """Give a signal its default action: also 32 and 33, which libc keeps for itself and refuses (signal(7))."""
+    _rt_sigaction(f"signal {signal_number}", signal_number, bytes(32), None, 8)
 
 
 def sethostname(name: str) -> None:
@@ -360,11 +365,6 @@ def fsconfig_string(fd: int, key: str, value: _Text) -> None:
 def fsconfig_flag(fd: int, key: str) -> None:
     """Set a parameter that has no value."""
     _configure(key, fd, FSCONFIG_SET_FLAG, _bytes(key), None, 0)
-
-
-def fsconfig_fd(fd: int, key: str, value_fd: int) -> None:
-    """Set a parameter to an open file."""
-    _configure(f"{key}=fd {value_fd}", fd, FSCONFIG_SET_FD, _bytes(key), None, value_fd)
 
 
 def fsconfig_create(fd: int) -> None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
+import struct
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from builder.kernel import syscalls
 from builder.kernel.worker_handle import start_worker
 from builder.values.capabilities import capabilities_of
 from builder.values.crossing import NetworkMode, Ran, RootKind, Rung, RunJob, StepSpec
@@ -56,6 +59,17 @@ CASES = {
 }
 ALIKE = {"root": "range", "range-fuse": "range", "range-host-network": "range"}
 """Rooms that answer just as another does; they have no file of their own."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _ignored() -> Iterator[None]:
+    """Whoever starts us ignores signals, as nohup and runners of jobs do: also 32, for which libc has no name."""
+    ignore, default = (struct.pack("=QQQQ", action, 0, 0, 0) for action in (1, 0))  # SIG_IGN, SIG_DFL
+    for number in (32, signal.SIGUSR1):
+        syscalls._rt_sigaction("", number, ignore, None, 8)
+    yield
+    for number in (32, signal.SIGUSR1):
+        syscalls._rt_sigaction("", number, default, None, 8)
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import subprocess
@@ -180,7 +181,7 @@ def test_it_ends_with_the_worker(tmp_path: Path) -> None:
             below = descendants(os.getpid())
             assert any(name_of(pid).startswith(("passt", "pasta")) for pid in below)
             getattr(worker, end)()
-        assert not [pid for pid in below if is_alive(pid)]
+        until(functools.partial(_are_over, below))
 
 
 def test_it_ends_with_a_killed_conductor(tmp_path: Path) -> None:
@@ -216,3 +217,7 @@ def name_of(pid: int) -> str:
         return Path(f"/proc/{pid}/comm").read_text()
     except OSError:
         return ""
+
+
+def _are_over(pids: list[int]) -> bool:
+    return not any(map(is_alive, pids))
