@@ -61,6 +61,7 @@ def shown_forms(value: bytes) -> set[bytes]:
         if len(word) >= SHORTEST_TELLING_BYTES:
             shown.add(word)
             shown.update(form.data for form in _encoded(word))
+    shown.update(form for word in tuple(shown) for form in _quoted(word))
     text = b64encode(value)
     for width in _WRAPS:
         rows = (text[at : at + width] for at in range(0, len(text), width))
@@ -130,6 +131,13 @@ def _encoded(word: bytes) -> Iterator[Trace]:
         yield Trace(text, "URL-encoded")
     for text in {*_json(word)} - {word}:
         yield Trace(text, "JSON-escaped")
+
+
+def _quoted(word: bytes) -> Iterator[bytes]:
+    """The word as `set -x` shows it where it has an apostrophe: by bash, then by busybox."""
+    if b"'" in word:
+        yield word.replace(b"'", rb"'\''")
+        yield word.replace(b"'", b"""'"'"'""")
 
 
 def _base64(word: bytes) -> Iterator[bytes]:

@@ -64,6 +64,13 @@ def test_secrets_are_taken_out_of_an_error() -> None:
     assert shown.count("***") == 4
 
 
+def test_colours_do_not_keep_a_secret_in_the_last_output() -> None:
+    """A value that escape sequences cut in two, as grep shows what it found, is hidden like any other."""
+    error = StepFailed("failed", status=1, tail=("s3cret\x1b[01;31m\x1b[K-value\x1b[m", "\x1b[31mred\x1b[0m \x07"))
+    shown = render(masked(error, Mask([b"s3cret-value"])), color=False)
+    assert "    | ***\n    | red \\x07" in shown
+
+
 def test_exit_codes_of_signals() -> None:
     """An interruption exits with 128 and the signal's number, other errors with their own code."""
     assert exit_code_of(Interrupted(signal_number=2)) == 130

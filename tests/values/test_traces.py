@@ -134,6 +134,16 @@ def test_what_base64_writes_is_hidden_line_by_line() -> None:
         assert line in shown_forms(KEY)
 
 
+def test_what_a_traced_shell_writes_is_hidden() -> None:
+    """Shells quote the arguments that they show, and an apostrophe in a value comes out as four or five letters."""
+    value = b"it's 4711 o'clock"
+    traced = subprocess.run(
+        ["bash", "-xc", 'true "$1"', "-", value], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, check=True
+    ).stderr
+    busybox = b"""+ true 'it'"'"'s 4711 o'"'"'clock'"""
+    assert all(any(form in line for form in shown_forms(value)) for line in (traced, busybox))
+
+
 def test_a_huge_value_is_looked_for_by_a_part() -> None:
     """What is searched for stays small."""
     assert max(len(trace.data) for trace in traces(b"a7" * 250_000)) == 4096
