@@ -14,6 +14,7 @@ from builder.lang.words import expand, expand_list, expand_raw
 from builder.source import Span
 from builder.values.instruction import Arg, Buildfile
 from builder.values.platform import Platform
+from builder.values.request import BuildRequest
 
 PROXY_NAMES = frozenset(
     spelling
@@ -21,6 +22,17 @@ PROXY_NAMES = frozenset(
     for spelling in (name, name.lower())
 )
 """May be given as build args without being declared; they are in no cache key and no history."""
+
+
+def proxy_variables(request: BuildRequest) -> tuple[tuple[str, str], ...]:
+    """The proxies in both spellings, as programs look for either; what was given as a build arg comes first."""
+    proxies: dict[str, str] = {}
+    for pairs in (request.build_args, request.proxies):
+        named = {name: value for name, value in pairs if name in PROXY_NAMES}
+        for name, value in named.items():
+            for spelling in (name.upper(), name.lower()):
+                proxies.setdefault(spelling, named.get(spelling, value))
+    return tuple((name, value) for name, value in sorted(proxies.items()) if value)
 
 
 @dataclass(frozen=True)
