@@ -14,7 +14,7 @@ from builder.source import Span
 from builder.stages.images import Images, build_platform
 from builder.stages.plan import Start, plan_target
 from builder.stages.plan_steps import HOSTNAME_ARG, Surroundings, context_key, stage_number
-from builder.stages.scope import PROXY_NAMES, Scope, global_scope, platform_args
+from builder.stages.scope import PROXY_NAMES, Scope, global_scope, platform_args, proxy_variables
 from builder.values.image import ImageConfig, RunConfig
 from builder.values.instruction import Arg, Block, Buildfile
 from builder.values.platform import Platform
@@ -154,7 +154,7 @@ def _surroundings(buildfile: Buildfile, request: BuildRequest, epoch: int | None
         numbered={name: tuple(numbers) for name, numbers in numbered.items()},
         contexts={context_key(name): name for name, _ in request.build_contexts},
         network=str(request.network),
-        hidden_env=_hidden_env(request),
+        hidden_env=proxy_variables(request),
         allow=request.allow,
         source_date_epoch=epoch,
         from_elsewhere=bool(request.context_name),
@@ -249,17 +249,6 @@ def _parse_platform(text: str, span: Span) -> Platform:
         return Platform.parse(text)
     except ValueError as error:
         raise BuildfileError(f"FROM --platform: {error}", span=span, hint="for example linux/arm64") from None
-
-
-def _hidden_env(request: BuildRequest) -> tuple[tuple[str, str], ...]:
-    """The proxies in both spellings, as programs look for either; what was given as a build arg comes first."""
-    proxies: dict[str, str] = {}
-    for pairs in (request.build_args, request.proxies):
-        named = {name: value for name, value in pairs if name in PROXY_NAMES}
-        for name, value in named.items():
-            for spelling in (name.upper(), name.lower()):
-                proxies.setdefault(spelling, named.get(spelling, value))
-    return tuple((name, value) for name, value in sorted(proxies.items()) if value)
 
 
 def _targets_used(plan: TargetPlan) -> list[int]:
