@@ -17,6 +17,7 @@ from builder.oci.open import open_source
 from builder.stages.borrow import Borrowed
 from builder.stages.images import FoundImage
 from builder.stages.look import Look
+from builder.stages.stock import Stock, StockedSource
 from builder.store import Store
 from builder.values.image import Image
 from builder.values.platform import Platform
@@ -61,6 +62,9 @@ def looking(texts: Sequence[str], line: Line, caller: Caller) -> Iterator[Lookin
                 raise missing(text, [])
             found = find_named(text, store)
             image = load(store, found.manifest, asked)
+            if any(not store.blobs.has(layer.descriptor.digest) for layer in image.layers):
+                stock = Stock((), store, access_of(Connection.of(line), caller), emit)
+                borrowed.learn(FoundImage(image, StockedSource(found.title, found.manifest, store, stock)))
             names = tuple(familiar(each.name) for each in found.names)
             return Look(found.title, suited(found.title, image, asked), borrowed, names)
 

@@ -1,6 +1,7 @@
 """Export: layers and config become an image: config and manifest written, names set. Outputs are another room's.
 
-An image is named only when every blob of it is in the store, so the store is a whole OCI layout at any time.
+An image is named only when every blob of it is in the store, but for layers of its base that `spare` leaves where they
+are.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from builder.stages.commit import now_s
 from builder.stages.hands import Hands
 from builder.stages.perform import Outcome, history_of
 from builder.stages.recompress import recompressed_layers
+from builder.stages.spare import layers_of
 from builder.values.event import ImageReady
 from builder.values.image import MEDIA_CONFIG, MEDIA_MANIFEST, Descriptor, History, Image, ImageConfig, Layer
 from builder.values.key import key_of
@@ -48,8 +50,10 @@ def assemble(
     """
     request = hands.request
     kept = _base_layers(target, plans)
-    proven = hands.layers.prove_all(outcomes[target.index].stack.layers)
-    layers = recompressed_layers(proven, request.compression, request.compression_level, hands.store, kept)
+    stack = outcomes[target.index].stack
+    layers = recompressed_layers(
+        layers_of(stack, kept, hands), request.compression, request.compression_level, hands.store, kept
+    )
     created_s = _created_s(target, outcomes, layers, hands)
     config = ImageConfig(
         platform=target.platform,

@@ -104,7 +104,7 @@ class Images:
         if reference is not None and not self._pull:
             built = self._built(reference)
             if built is not None and (_suits(built, platform) or not self._is_asked(platform)):
-                return FoundImage(self._checked(name, built, platform), None)
+                return FoundImage(self._checked(name, built, platform), self._rest_of(name, built))
             pulled = self._pulled_before(text, reference, platform)
             if pulled is not None:
                 return FoundImage(self._checked(name, pulled, platform), LateSource(lambda: self._source(text)))
@@ -136,6 +136,19 @@ class Images:
         """The image that a build here has named so, whatever it is for."""
         manifest = self._store.images.find(reference)
         return None if manifest is None else load_stored(self._store, manifest)
+
+    def _rest_of(self, name: str, built: Image) -> ImageSource | None:
+        """Where layers of an image of the store are that it lacks; None where it has them all."""
+        if all(self._store.blobs.has(layer.descriptor.digest) for layer in built.layers):
+            return None
+
+        def rest() -> ImageSource:
+            from builder.stages.stock import Stock, StockedSource
+
+            stock = Stock((), self._store, self._access, self._emit)
+            return StockedSource(name, built.manifest, self._store, stock)
+
+        return LateSource(rest)
 
     def _pulled_before(self, text: str, reference: Reference, platform: Platform) -> Image | None:
         """What the name as written led to before."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from builder.errors import PybuildError
 from builder.oci.manifest import INDEX_TYPES, read_config, read_index, read_manifest
+from builder.store.promised import promised
 from builder.store.store import Store
 from builder.tree import bounds
 from builder.values.digest import Digest
@@ -35,7 +36,7 @@ class Sized:
 
     @property
     def size_bytes(self) -> int:
-        """All of its blobs, each once."""
+        """All of its blobs, each once; layers that a registry keeps for us are among them."""
         return self.shared_bytes + self.unique_bytes
 
 
@@ -83,8 +84,9 @@ def _of_manifest(store: Store, descriptor: Descriptor) -> _Contents:
     config = read_config(_document(store, manifest.config))
     points = (descriptor, manifest.config, *manifest.layers)
     blobs = {point.digest: point.size for point in points}
-    missing = any(not store.blobs.has(digest) for digest in blobs)
-    return _Contents(blobs, (config.platform,), config.created, missing)
+    lacking = {layer.digest for layer in manifest.layers if not store.blobs.has(layer.digest)}
+    lost = bool(lacking) and not lacking <= promised(store)
+    return _Contents(blobs, (config.platform,), config.created, lost)
 
 
 def _of_index(store: Store, descriptor: Descriptor) -> _Contents:

@@ -15,6 +15,7 @@ from builder.errors import StoreError
 from builder.store import descriptors, files
 from builder.store.files import JsonValue
 from builder.store.layers import LAYER_VERSION
+from builder.store.promised import promised
 from builder.store.pulled import PULLED_VERSION
 from builder.store.records import STEP_VERSION, record_of
 from builder.store.store import Store
@@ -165,18 +166,19 @@ def _names(store: Store) -> Iterator[str]:
         yield error.message
         return
     seen: set[str] = set()
+    elsewhere = promised(store)
     for entry in entries:
         name = descriptors.annotations_of(entry).get("org.opencontainers.image.ref.name", "an image without a name")
         if name in seen:
             yield f"index.json: {name} is there twice"
         if name != "an image without a name":
             seen.add(name)
-        for problem in _reach(store, entry, _DEPTH):
+        for problem in _reach(store, entry, elsewhere, _DEPTH):
             yield f"{name}: {problem}"
 
 
-def _reach(store: Store, value: JsonValue, depth: int) -> Iterator[str]:
-    """Problems with a manifest or index and all that it needs."""
+def _reach(store: Store, value: JsonValue, elsewhere: frozenset[Digest], depth: int) -> Iterator[str]:
+    """Problems with a manifest or index and all that it needs; a layer that is `elsewhere` need not be here."""
     try:
         descriptor = descriptors.from_json(value)
     except ValueError as error:
@@ -192,10 +194,12 @@ def _reach(store: Store, value: JsonValue, depth: int) -> Iterator[str]:
         yield f"manifest {descriptor.digest}: {error}"
         return
     for manifest in _list(document.get("manifests")):
-        yield from _reach(store, manifest, depth - 1)
+        yield from _reach(store, manifest, elsewhere, depth - 1)
     for needed in [*_list(document.get("layers")), *([document["config"]] if "config" in document else [])]:
         try:
-            problem = _missing(store, descriptors.from_json(needed))
+            found = descriptors.from_json(needed)
+            spared = found.digest in elsewhere and not os.path.lexists(_blob(store, found.digest))
+            problem = "" if spared else _missing(store, found)
         except ValueError as error:
             problem = str(error)
         if problem:

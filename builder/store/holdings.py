@@ -75,7 +75,9 @@ class Thing:
 
 @dataclass(frozen=True, slots=True)
 class Holdings:
-    """Everything there is in a store by its key, and the keys that index.json names."""
+    """Everything there is in a store by its key, and the keys that index.json names, with the records of the pulls that
+    say where a named image's layers are which the store lacks.
+    """
 
     things: Mapping[str, Thing]
     named: frozenset[str]
@@ -132,7 +134,7 @@ class Surveyor:
             if record is not None:
                 things[layer] = replace(record, needs=(*record.needs, thing.key))
         things.update((thing.key, thing) for thing in self._caches())
-        return Holdings(things, named)
+        return Holdings(things, named | _promises(Holdings(things, named)))
 
     def _files(self) -> Iterator[Thing]:
         for folder, cache in _FOLDERS.items():
@@ -166,6 +168,26 @@ class Surveyor:
             if stat.S_ISDIR(facts.st_mode):
                 state = self._documents.cache_mount(entry.name, facts)
                 yield _directory(CACHES, entry, facts, state, (None if state.useless else Kind.CACHES, True))
+
+
+def _promises(holdings: Holdings) -> frozenset[str]:
+    """The records of pulled images that have a layer which something with a name needs and which is not here."""
+    things = holdings.things
+    lacking = {
+        need
+        for key in holdings.reach(holdings.named)
+        for need in things[key].needs
+        if need not in things and need.startswith(BLOBS)
+    }
+    if not lacking:
+        return frozenset()
+    return frozenset(
+        key
+        for key, thing in things.items()
+        if thing.cache is Kind.BASES
+        and (manifest := things.get(thing.stands_on))
+        and not lacking.isdisjoint(manifest.needs)
+    )
 
 
 def _directory(

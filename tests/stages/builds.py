@@ -56,12 +56,16 @@ class Bench:
 
     def build(self, buildfile: str, **asked: Any) -> ReadImage:
         """Build, and read the image back with code that shares nothing with ours."""
+        return read_layout(self.root, str(self.made(buildfile, **asked).tags[0]))
+
+    def made(self, buildfile: str, **asked: Any) -> BuildRequest:
+        """Build, and leave the image unread; what was asked for."""
         self.events.clear()
         text = SourceText("Buildfile", buildfile)
         request = BuildRequest(self.context, text, **{"tags": (NAME,), **asked})
         with Store.open(self.root) as store:
             self.result = build(request, store, self._hear)
-        return read_layout(self.root, str(request.tags[0]))
+        return request
 
     def _hear(self, event: Event) -> None:
         self.events.append(event)

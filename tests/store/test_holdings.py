@@ -45,3 +45,15 @@ def test_looking_uses_nothing(store: Store) -> None:
     before = {name: (store.root / name).stat().st_mtime_ns for name in stocks.files_of(store.root)}
     Surveyor(store.root, store.images).look()
     assert {name: (store.root / name).stat().st_mtime_ns for name in stocks.files_of(store.root)} == before
+
+
+def test_a_pull_that_an_image_relies_on_counts_as_named(store: Store) -> None:
+    """It says where a layer is that the image has and the store lacks; while the layer is here nobody relies on it."""
+    made = stocks.image(store, "app:1", "one")
+    stocks.base(store, "debian:12", "one", "two")
+    stocks.base(store, "other:1", "three")
+    assert Surveyor(store.root, store.images).look().named == {f"blobs/sha256/{made.manifest.digest.hex}"}
+    store.blobs.discard(stocks.layer(store, "one").descriptor.digest)
+    holdings = Surveyor(store.root, store.images).look()
+    relied = holdings.named - {f"blobs/sha256/{made.manifest.digest.hex}"}
+    assert [holdings.things[key].label for key in relied] == ["docker.io/library/debian:12"]
