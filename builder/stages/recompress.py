@@ -17,7 +17,8 @@ from builder.oci.lanes import Check, carry_all
 from builder.oci.manifest import write_manifest
 from builder.store import files
 from builder.store.store import Store
-from builder.tree.compress import BLOCK_BYTES, Compressor, decompressor, media_type_of
+from builder.tree.compress import decompressor, media_type_of
+from builder.tree.compressor import BLOCK_BYTES, Compressor
 from builder.values.compression import Compression
 from builder.values.digest import DiffId, Digest
 from builder.values.image import MEDIA_MANIFEST, Descriptor, Image, Layer
@@ -97,10 +98,10 @@ class _Work:
 
     def _compressed(self, layer: Layer, out: BinaryIO, check: Check) -> Descriptor:
         level = -1 if self._level is None else self._level
-        packer = Compressor(self._compression.value, level, _Whole(out).write)
         path = self._store.blobs.path(layer.descriptor.digest)
         try:
-            self._pour(path, layer.descriptor.media_type, packer, check)
+            with Compressor(self._compression.value, level, _Whole(out).write) as packer:
+                self._pour(path, layer.descriptor.media_type, packer, check)
         except FileNotFoundError:
             raise _lost(layer) from None
         except ImageError as error:

@@ -1,27 +1,22 @@
-"""Compression of layers, both ways: gzip, zstd and none; bzip2 and xz for reading only (archives of ADD).
+"""Compressed layers as they are read: gzip, zstd and none; bzip2 and xz too, for archives of ADD.
 
 Everything streams, and no input, however hostile, makes a read return more than was asked for or hold more than a few
-MiB. The compressing side cuts its input into blocks of exactly 1 MiB, because the bytes that isal gives depend on how
-its input is cut; so the same tar gives the same blob. What a tar holds is not known here.
+MiB. What a tar holds is not known here.
 Sources: RFC 1952 (gzip), RFC 8878 (zstd, section 3.1.1).
 """
 
 from __future__ import annotations
 
-import hashlib
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, BinaryIO, Final, Protocol
 
-from builder.errors import ImageError, UsageError
+from builder.errors import ImageError
 from builder.tree import bounds
 from builder.values.image import MEDIA_LAYER, MEDIA_LAYER_GZIP, MEDIA_LAYER_ZSTD
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
-
-BLOCK_BYTES: Final = 1 << 20
-"""What a compressor is fed at a time."""
 
 MEDIA_BZIP2: Final = "application/x-bzip2"
 MEDIA_XZ: Final = "application/x-xz"
@@ -29,8 +24,6 @@ SNIFF_BYTES: Final = 6
 """How many first bytes `sniff` needs."""
 
 _READ_BYTES = 256 << 10
-_ISAL_HIGHEST = 3
-_GZIP_WINDOW = 31  # zlib.h, deflateInit2: a window of 32 KiB (15), and 16 for gzip's header and trailer
 _XZ_MEMORY_BYTES = 256 << 20  # xz -9 needs 65 MiB
 _ZSTD_WINDOW_BYTES = 128 << 20  # what `zstd -d` allows without --long
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
@@ -55,9 +48,6 @@ def sniff(first_bytes: bytes) -> str:
 def media_type_of(compression: str) -> str:
     """The media type of a layer packed with `compression` (`gzip`, `zstd` or `none`)."""
     return {"gzip": MEDIA_LAYER_GZIP, "zstd": MEDIA_LAYER_ZSTD, "none": MEDIA_LAYER}[compression]
-
-
-# --- reading ---------------------------------------------------------------------------------------------------------
 
 
 def decompressor(media_type: str, raw: BinaryIO) -> BinaryIO:
@@ -251,140 +241,3 @@ def _exactly(source: BinaryIO, count: int) -> bytes:
 def _skip(source: BinaryIO, count: int) -> None:
     while count:
         count -= len(_exactly(source, min(count, _READ_BYTES)))
-
-
-# --- writing ---------------------------------------------------------------------------------------------------------
-
-
-class _Encoder(Protocol):
-    def compress(self, data: memoryview) -> bytes | memoryview: ...
-    def flush(self) -> bytes: ...
-
-
-class _Store:
-    """The encoder of `none`."""
-
-    def compress(self, data: memoryview) -> memoryview:
-        return data
-
-    def flush(self) -> bytes:
-        return b""
-
-
-def _new_encoder(compression: str, level: int) -> _Encoder:
-    """`level` -1 is our default: isal 3 (a tenth larger than gzip -6 at a twelfth of its time), zstd 3."""
-    if compression == "gzip":
-        return _gzip_encoder(3 if level < 0 else level)
-    if compression == "zstd":
-        import zstandard
-
-        # threads=0 compresses in the calling thread: a threaded context needs ten times the memory. Neither the size
-        # nor a thread count may be given here, because both change the bytes.
-        context = zstandard.ZstdCompressor(level=3 if level < 0 else min(level, 22), threads=0)
-        return context.compressobj()
-    if compression == "none":
-        return _Store()
-    raise UsageError(f"unknown compression {compression[:50]!r}", hint="it is gzip, zstd or none")
-
-
-def _gzip_encoder(level: int) -> _Encoder:
-    """ISA-L's levels 0 to 3, then zlib's 4 to 9: smaller, and 5 to 50 times slower. No name, mtime 0 (RFC 1952)."""
-    if level > _ISAL_HIGHEST:
-        import zlib
-
-        return zlib.compressobj(min(level, 9), zlib.DEFLATED, _GZIP_WINDOW)
-    from isal import isal_zlib
-
-    encoder: _Encoder = isal_zlib.compressobj(level, isal_zlib.DEFLATED, _GZIP_WINDOW)
-    return encoder
-
-
-class Compressor:
-    """Takes a layer's tar, hashes it, compresses it, hashes the result and hands it to `write`, in one pass.
-
-    `write` is given bytes-like pieces and must take each whole; `watch` sees each block of the tar before it is
-    compressed. The output depends only on the bytes of the input, not on how they were cut into calls. Raises
-    UsageError for an unknown compression, and whatever `write` and `watch` raise.
-    """
-
-    def __init__(
-        self,
-        compression: str,
-        level: int,
-        write: Callable[[bytes | memoryview], object],
-        watch: Callable[[memoryview], object] | None = None,
-    ) -> None:
-        self._watch = watch
-        self._encoder = _new_encoder(compression, level)
-        self._write = write
-        self._block = memoryview(bytearray(BLOCK_BYTES))
-        self._filled = 0
-        self._passed = 0
-        self._raw_hash = hashlib.sha256()
-        self._is_plain = (
-            compression == "none"
-        )  # then both hashes are one, and counting it twice would cost a second a GB
-        self._hash = self._raw_hash if self._is_plain else hashlib.sha256()
-        self.size = 0
-
-    @property
-    def position(self) -> int:
-        """How many uncompressed bytes have been taken."""
-        return self._passed + self._filled
-
-    @property
-    def raw_sha256(self) -> str:
-        """Of the uncompressed bytes, in hex; right after `close`."""
-        return self._raw_hash.hexdigest()
-
-    @property
-    def sha256(self) -> str:
-        """Of the compressed bytes, in hex; right after `close`."""
-        return self._hash.hexdigest()
-
-    def write(self, data: bytes | memoryview) -> None:
-        """Take `data`."""
-        count = len(data)
-        if count < BLOCK_BYTES - self._filled:
-            self._block[self._filled : self._filled + count] = data
-            self._filled += count
-            return
-        view = memoryview(data)
-        while view:
-            room = self.room()
-            count = min(len(room), len(view))
-            room[:count] = view[:count]
-            self.filled(count)
-            view = view[count:]
-
-    def room(self) -> memoryview:
-        """The free part of the current block, never empty: fill the front of it, then call `filled`."""
-        return self._block[self._filled :]
-
-    def filled(self, count: int) -> None:
-        """The first `count` bytes of `room` now hold input."""
-        self._filled += count
-        if self._filled == BLOCK_BYTES:
-            self._pass_on()
-
-    def close(self) -> None:
-        """Take the input as complete and hand out the last of the output."""
-        if self._filled:
-            self._pass_on()
-        self._put(self._encoder.flush())
-
-    def _pass_on(self) -> None:
-        block = self._block[: self._filled]
-        if self._watch is not None:
-            self._watch(block)
-        self._raw_hash.update(block)
-        self._put(self._encoder.compress(block))
-        self._passed += self._filled
-        self._filled = 0
-
-    def _put(self, data: bytes | memoryview) -> None:
-        if data:
-            if not self._is_plain:
-                self._hash.update(data)
-            self.size += len(data)
-            self._write(data)

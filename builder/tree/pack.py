@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from builder.errors import ContextError
-from builder.tree.compress import Compressor
+from builder.tree.compressor import Compressor
 from builder.tree.index import IndexWriter
 from builder.tree.tarwrite import END_OF_ARCHIVE, header, padding, tar_name
 from builder.values.digest import DiffId, Digest
@@ -65,8 +65,8 @@ def pack_watched(
             made.append(blob)
             with IndexWriter(index) as rows:
                 made.append(index)
-                tar = Compressor(compression, level, _whole_writer(file.fileno()), watch)
-                return _packed(items, tar, rows, file.fileno())
+                with Compressor(compression, level, _whole_writer(file.fileno()), watch) as tar:
+                    return _packed(items, tar, rows, file.fileno())
     except BaseException:
         for path in made:
             path.unlink(missing_ok=True)

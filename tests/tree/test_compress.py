@@ -1,32 +1,24 @@
-"""Compression both ways: the same bytes however the input is cut, and clear errors for damaged or hostile data."""
+"""Compressed layers as they are read: all of it or an error, never more than was asked for."""
 
 from __future__ import annotations
 
 import bz2
 import gzip
-import hashlib
 import io
 import lzma
 import random
 import tracemalloc
-import zlib
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 import zstandard
-from hypothesis import given
-from hypothesis import strategies as st
 
-from builder.errors import ImageError, UsageError
+from builder.errors import ImageError
 from builder.tree import compress
 from builder.tree.compress import (
-    BLOCK_BYTES,
     MEDIA_BZIP2,
     MEDIA_XZ,
-    Compressor,
     decompressor,
-    media_type_of,
     sniff,
 )
 from builder.values.image import DOCKER_LAYER, DOCKER_LAYER_GZIP, MEDIA_LAYER, MEDIA_LAYER_GZIP, MEDIA_LAYER_ZSTD
@@ -67,95 +59,8 @@ def sample(size: int) -> bytes:
     return b"".join(generator.choices(words, k=size // 6))[:size].ljust(size, b".")
 
 
-def packed(data: bytes, compression: str, cuts: list[int], level: int = -1) -> tuple[bytes, Compressor]:
-    """`data` compressed, given in pieces that end at `cuts`."""
-    out = bytearray()
-    compressor = Compressor(compression, level, out.extend)
-    at = 0
-    for cut in [*sorted(cuts), len(data)]:
-        compressor.write(data[at:cut])
-        at = max(at, cut)
-    compressor.close()
-    return bytes(out), compressor
-
-
 def read(media_type: str, data: bytes) -> bytes:
     return decompressor(media_type, io.BytesIO(data)).read()
-
-
-@pytest.mark.parametrize("compression", COMPRESSIONS)
-def test_same_bytes_however_cut(compression: str) -> None:
-    """The compressed bytes do not depend on how the input was cut into writes."""
-    data = sample(3 * BLOCK_BYTES + 12345)
-    whole, _ = packed(data, compression, [])
-    for step in (511, 4096, BLOCK_BYTES - 1, BLOCK_BYTES + 1):
-        assert packed(data, compression, list(range(step, len(data), step)))[0] == whole
-
-
-def test_same_bytes_at_zlibs_levels() -> None:
-    """So it is at the gzip levels that are zlib's, which are read back like the others."""
-    data = sample(2 * BLOCK_BYTES + 12345)
-    whole, _ = packed(data, "gzip", [], 9)
-    assert packed(data, "gzip", list(range(4096, len(data), 4096)), 9)[0] == whole
-    assert read(media_type_of("gzip"), whole) == data
-
-
-@given(
-    data=st.binary(max_size=5000), cuts=st.lists(st.integers(0, 5000), max_size=5), name=st.sampled_from(COMPRESSIONS)
-)
-def test_law_round_trip(data: bytes, cuts: list[int], name: str) -> None:
-    """What is compressed is read back, and the hashes and counts are those of what went in and came out."""
-    out, compressor = packed(data, name, [min(cut, len(data)) for cut in cuts])
-    assert read(media_type_of(name), out) == data
-    assert compressor.raw_sha256 == hashlib.sha256(data).hexdigest()
-    assert compressor.sha256 == hashlib.sha256(out).hexdigest()
-    assert (compressor.size, compressor.position) == (len(out), len(data))
-
-
-@pytest.mark.parametrize("compression", COMPRESSIONS)
-def test_room_is_as_good_as_write(compression: str) -> None:
-    """Input that is put straight into the block gives the same bytes."""
-    data = sample(BLOCK_BYTES + 77)
-    out = bytearray()
-    compressor = Compressor(compression, -1, out.extend)
-    compressor.write(data[:10])
-    at = 10
-    while at < len(data):
-        room = compressor.room()
-        count = min(len(room), len(data) - at, 50_000)
-        room[:count] = data[at : at + count]
-        compressor.filled(count)
-        at += count
-    compressor.close()
-    assert bytes(out) == packed(data, compression, [])[0]
-
-
-def test_gzip_names_nobody_and_no_time() -> None:
-    """The gzip header has no time and no name."""
-    assert packed(b"x", "gzip", [])[0][:10] == b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
-    assert packed(b"x", "gzip", [], 9)[0][:8] == b"\x1f\x8b\x08\0\0\0\0\0"
-
-
-def test_levels() -> None:
-    """Higher levels give less, those of isal (up to 3) and those of zlib (from 4); 3 is the default."""
-    text = b"".join(path.read_bytes() for path in sorted(Path(compress.__file__).parents[1].glob("values/*.py")))
-    sizes = [len(packed(text, "gzip", [], level)[0]) for level in (0, 1, 3, 4, 6, 9)]
-    assert sizes == sorted(sizes, reverse=True) and len(set(sizes)) == len(sizes)
-    data = sample(BLOCK_BYTES)
-    assert packed(data, "gzip", [], 3)[0] == packed(data, "gzip", [])[0]
-    assert len(packed(data, "zstd", [], 9)[0]) < len(packed(data, "zstd", [], 1)[0])
-
-
-def test_default_gzip_is_near_gzip_6() -> None:
-    """Our default is at most 12 percent larger than gzip's own on text."""
-    text = b"".join(path.read_bytes() for path in sorted(Path(compress.__file__).parents[1].glob("values/*.py")))
-    assert len(packed(text, "gzip", [])[0]) < 1.12 * len(zlib.compress(text, 6))
-
-
-def test_unknown_compression() -> None:
-    """A compression that is not there is a usage error that names the ones there are."""
-    with pytest.raises(UsageError, match="lz4"):
-        Compressor("lz4", -1, bytearray().extend)
 
 
 @pytest.mark.parametrize(("media_type", "pack"), FORMATS)

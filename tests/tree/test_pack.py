@@ -17,7 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builder.errors import ContextError, ImageError
-from builder.tree.compress import BLOCK_BYTES, decompressor, media_type_of
+from builder.tree.compress import decompressor, media_type_of
+from builder.tree.compressor import BLOCK_BYTES
 from builder.tree.index import index_diff_id, read_index
 from builder.tree.pack import Item, Packed, pack_layer
 from builder.tree.tarformat import read_entries

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from builder.tree.compress import Compressor
+from builder.tree.compressor import Compressor
 from builder.values.compression import LEVELS, Compression
 
 
