@@ -5,7 +5,7 @@ from __future__ import annotations
 from builder.commands.options import BuildOptions
 from builder.errors import UsageError
 from builder.lang.suggest import nearest
-from builder.values.capabilities import CAPABILITY_NAMES, capabilities_of
+from builder.values.capabilities import ALL, CAPABILITY_NAMES, capabilities_of
 from builder.values.security import Privileges, Security
 
 _CHOICES = (Security.SANDBOX, Security.NESTED)
@@ -45,7 +45,8 @@ def _words(values: tuple[str, ...]) -> tuple[str, ...]:
 
 def _hint(words: tuple[str, ...]) -> str | None:
     for word in words:
-        near = nearest(word.upper().removeprefix("CAP_"), CAPABILITY_NAMES)
+        name = word.upper().removeprefix("CAP_")
+        near = None if name == ALL else nearest(name, CAPABILITY_NAMES)
         if near is not None:
             return f"did you mean {near}?"
     return None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from builder.stages.hands import Hands
 from builder.stages.recompress import remember_made
+from builder.tree import bounds
 from builder.tree.pack import Item, pack_watched
 from builder.tree.view import View
 from builder.values.compression import Compression
@@ -46,6 +47,7 @@ def commit_upper(upper: Path, tree: Tree, stack: Stack, hands: Hands) -> Layer |
         level=_level(hands),
         max_mtime_ns=_latest_mtime_ns(hands),
         wanted=tuple(one.data.hex() for one in sought),
+        limits=bounds.limits(),
     )
     made = hands.door.call(job, Committed)
     if made.entries == 0:

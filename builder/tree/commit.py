@@ -8,11 +8,13 @@ from errno import ENOSPC
 from itertools import chain
 from pathlib import Path
 
-from builder.errors import StoreError
+from builder.errors import ImageError, StoreError
 from builder.tree.diff import changes
 from builder.tree.leaks import Search
 from builder.tree.pack import Item, pack_watched
+from builder.tree.safe import shown
 from builder.values.crossing import CommitJob, Committed
+from builder.values.limits import raised_by
 
 NOTHING = Committed("", "", 0, 0)
 """The answer where nothing had changed; no file has been made."""
@@ -21,9 +23,10 @@ NOTHING = Committed("", "", 0, 0)
 def perform(job: CommitJob) -> Committed:
     """Pack the changes of `job.upper` into `job.blob` and `job.index`, or answer NOTHING and make neither.
 
-    Raises ImageError for what no layer can hold, StoreError where files cannot be read or written.
+    Raises ImageError for what no layer can hold, or may hold (`job.limits`), StoreError where files cannot be read or
+    written.
     """
-    items = changes(job.upper, job.lowers)
+    items = _bounded(changes(job.upper, job.lowers), job.limits.layer_bytes)
     if job.max_mtime_ns >= 0:
         items = _clamped(items, job.max_mtime_ns)
     try:
@@ -49,3 +52,20 @@ def _hits(search: Search | None) -> tuple[tuple[int, int], ...]:
 def _clamped(items: Iterator[Item], max_mtime_ns: int) -> Iterator[Item]:
     for entry, content in items:
         yield Item(entry._replace(mtime_ns=min(entry.mtime_ns, max_mtime_ns)), content)
+
+
+def _bounded(items: Iterator[Item], most: int) -> Iterator[Item]:
+    """The items while their files are small enough together. Raises ImageError for the first one that is too much.
+
+    Before a byte of it is read: a sparse file says that it has terabytes and takes no room at all.
+    """
+    total = 0
+    for item in items:
+        total += item.entry.size
+        if total > most:
+            raise ImageError(
+                f"the step made files of more than {most} bytes, /{shown(item.entry.path)} with"
+                f" {item.entry.size} among them: no layer holds more",
+                hint=f"what an image does not need can be removed in the same RUN; {raised_by('layer')}",
+            )
+        yield item

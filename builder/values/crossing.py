@@ -176,6 +176,7 @@ class CommitJob:
     level: int = -1
     max_mtime_ns: int = -1
     wanted: tuple[str, ...] = ()
+    limits: Limits = field(default_factory=Limits)
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ def test_none_of_them() -> None:
         (BuildOptions(security="insecure"), "not for all steps", "--allow security.insecure"),
         (BuildOptions(security="none"), "--security: 'none' is not supported", "sandbox|nested"),
         (BuildOptions(cap_add=("SYS_ADMIN",)), "--cap-add: SYS_ADMIN cannot be added", None),
+        (BuildOptions(cap_add=("all",)), "ALL cannot be added: name those that are needed", None),
         (BuildOptions(cap_add=("NET_ROW",)), "no capability 'NET_ROW'", "did you mean NET_RAW"),
         (BuildOptions(cap_drop=("CHWON",)), "no capability 'CHWON'", "did you mean CHOWN"),
     ],

@@ -6,18 +6,20 @@ import os
 import shutil
 import tarfile
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from builder.errors import StoreError
+from builder.errors import ImageError, StoreError
 from builder.tree.commit import NOTHING, perform
 from builder.tree.copyup import merge
 from builder.tree.unpack import unpack_layer
 from builder.values.crossing import CommitJob
 from builder.values.digest import DiffId
 from builder.values.image import MEDIA_LAYER
+from builder.values.limits import Limits
 from tests.tree import inside, operations
 from tests.tree.trees import apply, describe, overlay, step
 
@@ -135,3 +137,32 @@ def test_missing_upper(tmp_path: Path) -> None:
     """A directory that is not there is a StoreError that names it."""
     with pytest.raises(StoreError, match="no-such"):
         perform(CommitJob(str(tmp_path / "no-such"), (), str(tmp_path / "b"), str(tmp_path / "i"), "gzip"))
+
+
+def test_a_sparse_file_of_terabytes_is_refused_unread(tmp_path: Path) -> None:
+    """What no layer may hold is known by its size: nothing of it is read, and no blob is left."""
+    upper, lower = tmp_path / "upper", tmp_path / "lower"
+    upper.mkdir()
+    lower.mkdir()
+    (upper / "small").write_text("x")
+    (upper / "vast").touch()
+    os.truncate(upper / "vast", 10 << 40)
+    with pytest.raises(
+        ImageError, match=r"more than 20000000000 bytes, /vast with 10995116277760 among them"
+    ) as caught:
+        perform(job(tmp_path, upper, [lower]))
+    assert caught.value.hint is not None and "--limit layer=" in caught.value.hint
+    assert not (tmp_path / "layer").exists() and not (tmp_path / "layer.index").exists()
+
+
+def test_the_limit_of_a_layer_is_an_option(tmp_path: Path) -> None:
+    """The files of a step are held together against the limit that the job brings along."""
+    upper, lower = tmp_path / "upper", tmp_path / "lower"
+    upper.mkdir()
+    lower.mkdir()
+    for name in ("a", "b"):
+        (upper / name).write_bytes(b"x" * 600)
+    small = replace(job(tmp_path, upper, [lower]), limits=Limits(layer_bytes=1000))
+    with pytest.raises(ImageError, match="the step made files of more than 1000 bytes, /b with 600"):
+        perform(small)
+    assert perform(replace(small, limits=Limits(layer_bytes=1200))).entries >= 2
