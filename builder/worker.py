@@ -15,9 +15,9 @@ import select
 import signal
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import TypeVar
 
+from builder.declare import dataclass, field
 from builder.errors import BY_NAME, PybuildError
 from builder.kernel import runner
 from builder.kernel.channel import Channel, ChannelClosed, encode

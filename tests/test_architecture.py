@@ -17,6 +17,7 @@ MAX_FUNCTION_LINES = 60
 FLOORS = {
     "errors": 1,
     "source": 0,
+    "declare": -1,
     "values": 2,
     "lang": 3,
     "kernel": 4,
@@ -33,7 +34,7 @@ FLOORS = {
     "__init__": 0,
 }
 HANDS = ("kernel", "tree", "store", "oci")  # oci > store > tree > kernel: a hand may import those before it
-PURE = ("values", "lang", "errors", "source")
+PURE = ("values", "lang", "errors", "source", "declare")
 
 
 def name_of(path: Path) -> str:

@@ -5,13 +5,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from builder.commands.arguments import proxies_of
 from builder.commands.caller import Caller
 from builder.commands.settings import config_home, rules_of, settings_of
+from builder.declare import dataclass
 from builder.errors import UsageError
 from builder.oci.keyring import AuthFiles, OneLogin
 from builder.values.access import Access, Credential, Keyring, LateRules, Trust

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from builder.commands.arguments import read_platform
 from builder.commands.caller import Caller, store_root
 from builder.commands.connection import Connection, access_of, registries_of
@@ -11,6 +9,7 @@ from builder.commands.line import Line
 from builder.commands.lookup import IN_STORE, TRANSPORTS, find_named
 from builder.commands.progress import shown
 from builder.commands.save import read_media_types
+from builder.declare import replace
 from builder.errors import ImageError, UsageError
 from builder.oci.destination import Destination, ToDockerArchive, ToOciArchive, open_destination
 from builder.oci.open import open_source

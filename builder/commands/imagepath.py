@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
+
+from builder.declare import dataclass
 
 _TRANSPORT = re.compile(r"(?:store|oci|oci-archive|docker-archive|rootfs):|[a-z-]+://")
 _OF_FILES = re.compile(r"(?:oci|oci-archive|docker-archive|rootfs):|oci-layout://")

@@ -5,7 +5,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from builder.declare import dataclass
 
 Value = str | tuple[str, ...] | bool | None
 

@@ -6,13 +6,13 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 from builder.commands.arguments import bad, read_platform
 from builder.commands.caller import Caller, store_root
 from builder.commands.line import Line
 from builder.commands.progress import shown
+from builder.declare import replace
 from builder.errors import ImageError, UsageError
 from builder.oci.contents import Packed, contents_of
 from builder.oci.verify import write_error

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from builder.commands.caller import Caller
 from builder.commands.connection import Connection, access_of, asked_password, auth_files, named_auth_file
 from builder.commands.line import Line
+from builder.declare import replace
 from builder.errors import UsageError
 from builder.oci.keyring import OneLogin
 from builder.report.phrases import note

@@ -6,10 +6,10 @@ import difflib
 import os
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 from builder.commands.caller import Caller
+from builder.declare import dataclass, replace
 from builder.errors import ImageError, PybuildError, StoreError
 from builder.oci.manifest import kind_of
 from builder.oci.open import open_source

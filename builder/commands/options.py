@@ -4,8 +4,9 @@ that a plain build line can be read from it without that cost. How a value is re
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from builder.declare import dataclass
 
 
 class Group(StrEnum):

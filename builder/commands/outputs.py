@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from builder.commands.arguments import read_tag
 from builder.commands.caller import Caller
 from builder.commands.options import BuildOptions
 from builder.commands.output_kinds import OPTION, STDOUT, check_level, read_output
+from builder.declare import replace
 from builder.errors import UsageError
 from builder.values.compression import Compression
 from builder.values.output import (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 from builder.commands.caller import Caller, store_root
@@ -13,6 +12,7 @@ from builder.commands.lookup import find_named, is_store, missing
 from builder.commands.progress import shown
 from builder.commands.results import prepare_file, write_file
 from builder.commands.save import read_media_types
+from builder.declare import dataclass, replace
 from builder.errors import UsageError
 from builder.oci.push import Amount, Pushed
 from builder.report.text import human_size, printable

@@ -10,10 +10,10 @@ import errno
 import json
 import os
 import stat
-from dataclasses import dataclass
 from pathlib import Path
 
 from builder.commands.caller import Caller
+from builder.declare import dataclass
 from builder.errors import StoreError, UsageError
 from builder.values.image import Descriptor, Image
 from builder.values.reference import Reference

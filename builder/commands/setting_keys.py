@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
+from builder.declare import dataclass
 from builder.lang.quantities import duration_ns, size_bytes
 from builder.values.compression import LEVELS, Compression
 from builder.values.ladder import NetworkMode

@@ -7,11 +7,11 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from builder.commands.caller import Caller
+from builder.declare import replace
 from builder.errors import UsageError
 from builder.values.compression import LEVELS
 from builder.values.settings import Setting, Settings

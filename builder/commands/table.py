@@ -5,9 +5,8 @@ A new command is a row here and a module of its own with `run(line: Line, caller
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from builder.commands.options import CONNECTION, LIMIT, OPTIONS, ROOT, Group, Option
+from builder.declare import dataclass
 
 
 @dataclass(frozen=True, slots=True)

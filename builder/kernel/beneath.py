@@ -14,8 +14,8 @@ import os
 import stat
 from collections import deque
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
 
+from builder.declare import dataclass
 from builder.errors import ContextError
 from builder.kernel.constants import RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS
 from builder.kernel.syscalls import openat2

@@ -13,10 +13,10 @@ import os
 import socket
 import struct
 from collections.abc import Sequence
-from dataclasses import fields, is_dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, cast
 
+from builder.declare import is_declared, types_of
 from builder.values import crossing
 
 if TYPE_CHECKING:
@@ -32,11 +32,12 @@ _HEADER = struct.Struct("!II")
 _INT_BYTES = array.array("i").itemsize
 
 _TAG = "@"
-_KINDS = {name: kind for name, kind in vars(crossing).items() if isinstance(kind, type) and is_dataclass(kind)}
+_KINDS = {name: kind for name, kind in vars(crossing).items() if isinstance(kind, type) and is_declared(kind)}
 _ENUMS = {name: kind for name, kind in vars(crossing).items() if isinstance(kind, type) and issubclass(kind, StrEnum)}
+_FIELDS = {name: tuple(types_of(kind)) for name, kind in _KINDS.items()}
 # A StrEnum's member becomes a plain string in JSON. These fields, by their declared type, are made members again.
 _MEMBERS = {
-    name: {field.name: _ENUMS[str(field.type)] for field in fields(kind) if field.type in _ENUMS}
+    name: {field: _ENUMS[written] for field, written in types_of(kind).items() if written in _ENUMS}
     for name, kind in _KINDS.items()
 }
 
@@ -65,7 +66,7 @@ def _tagged(value: object) -> dict[str, object]:
     name = type(value).__name__
     if _KINDS.get(name) is not type(value):
         raise TypeError(f"{name} is not of values/crossing.py")
-    return {_TAG: name} | {field.name: getattr(value, field.name) for field in fields(_KINDS[name])}
+    return {_TAG: name} | {field: getattr(value, field) for field in _FIELDS[name]}
 
 
 def _untagged(pairs: dict[str, object]) -> object:

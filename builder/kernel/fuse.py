@@ -15,9 +15,9 @@ import stat
 import subprocess
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+from builder.declare import dataclass
 from builder.errors import MachineError
 from builder.kernel import syscalls
 from builder.kernel.constants import MNT_DETACH

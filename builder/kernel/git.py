@@ -14,10 +14,10 @@ import signal
 import subprocess
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from builder.declare import dataclass
 from builder.errors import ContextError, MachineError
 from builder.values.repository import Repository, is_commit
 

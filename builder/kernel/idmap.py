@@ -8,8 +8,9 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from builder.declare import dataclass
 
 FULL_RANGE = 65536
 """So many subordinate ids a range must have: those of an image are 0 to 65535, with `nobody` near the end."""

@@ -14,9 +14,9 @@ import errno
 import os
 import stat
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import assert_never
 
+from builder.declare import dataclass
 from builder.errors import ContextError, ImageError, MachineError, PybuildError, StoreError
 from builder.kernel import syscalls
 from builder.kernel.beneath import Made, make_point, open_real

@@ -15,10 +15,10 @@ import shlex
 import shutil
 import stat
 import subprocess
-from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
+from builder.declare import dataclass
 from builder.errors import MachineError
 from builder.kernel import syscalls
 from builder.kernel.constants import CAP_SYS_ADMIN, PR_GET_NO_NEW_PRIVS

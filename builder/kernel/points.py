@@ -11,8 +11,8 @@ import errno
 import os
 import stat
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+from builder.declare import dataclass
 from builder.errors import ContextError
 from builder.kernel.beneath import Names, locate, open_real
 

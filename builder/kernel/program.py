@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import errno
 import os
-from dataclasses import dataclass
+
+from builder.declare import dataclass
 
 NOT_FOUND = 127
 NOT_EXECUTABLE = 126

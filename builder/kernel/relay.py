@@ -14,9 +14,9 @@ import signal
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from typing import NoReturn
 
+from builder.declare import dataclass, field
 from builder.kernel import syscalls
 from builder.kernel.constants import CLOSE_RANGE_LAST
 

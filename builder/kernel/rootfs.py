@@ -16,10 +16,10 @@ import stat
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, assert_never
 
+from builder.declare import dataclass
 from builder.errors import MachineError, PybuildError
 from builder.kernel import fuse, syscalls
 from builder.kernel.beneath import Made, make_point, unmake

@@ -25,10 +25,10 @@ import json
 import os
 import select
 import signal
-from dataclasses import dataclass
 from types import TracebackType
 from typing import NoReturn
 
+from builder.declare import dataclass
 from builder.errors import BY_NAME, ImageError, MachineError, PybuildError
 from builder.kernel import devices, mounts, network, privileges, program, relay, rootfs, stepmounts, syscalls
 from builder.kernel.beneath import mount_id

@@ -13,8 +13,8 @@ import errno
 import functools
 import struct
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
+from builder.declare import dataclass
 from builder.kernel.constants import SECCOMP_RET_ALLOW, SECCOMP_RET_ERRNO
 from builder.kernel.seccomp_calls import ALLOWED, CLONE_NEW_ANY, NESTED, PERSONALITIES, REFUSED, REFUSED_FAMILIES
 from builder.kernel.seccomp_i386 import I386_ALLOWED, I386_NESTED, I386_REFUSED, i386_numbers

@@ -12,10 +12,10 @@ import os
 import socket
 import stat
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from typing import assert_never
 
+from builder.declare import dataclass
 from builder.errors import ContextError, MachineError
 from builder.kernel.constants import MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID
 from builder.kernel.devices import device_operations

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import select
 import socket
-from dataclasses import dataclass
+
+from builder.declare import dataclass
 
 _BUFFER_BYTES = 256 << 10
 

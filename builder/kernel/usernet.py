@@ -21,9 +21,9 @@ import os
 import select
 import signal
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import NoReturn
 
+from builder.declare import dataclass
 from builder.kernel import syscalls
 from builder.kernel.constants import CLONE_NEWNET, CLOSE_RANGE_LAST, PR_SET_DUMPABLE
 from builder.kernel.network import bring_up_loopback

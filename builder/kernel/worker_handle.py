@@ -11,12 +11,12 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
 from types import TracebackType
 from typing import TypeVar
 
+from builder.declare import dataclass
 from builder.errors import BY_NAME, Interrupted, MachineError, UsageError
 from builder.kernel.channel import Channel, ChannelClosed
 from builder.kernel.idmap import MapsRefused, write_single, write_with_helpers

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from enum import Enum, auto
+
+from builder.declare import dataclass, field
 
 _MOST_REMEMBERED = 10_000
 

@@ -6,8 +6,8 @@ Source: the published rules of Docker's build checks; BuildKit's frontend for th
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
 
+from builder.declare import dataclass
 from builder.errors import BuildfileError
 from builder.lang.findings import Finding, Item, found, parents_of
 from builder.lang.mount import parse_mount

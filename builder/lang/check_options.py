@@ -8,8 +8,8 @@ not count, and ` //` begins a remark.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
+from builder.declare import dataclass
 from builder.errors import BuildfileError
 from builder.lang.letters import SPACES, clipped
 from builder.lang.quantities import truth

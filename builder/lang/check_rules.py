@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from posixpath import normpath
 
+from builder.declare import dataclass
 from builder.lang.credentials import credential_in
 from builder.lang.findings import Finding, Item, found, parents_of
 from builder.lang.ignore import IgnoreRules

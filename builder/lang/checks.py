@@ -7,8 +7,8 @@ makes the first of them an error. What a rule needs to know besides the text (th
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 
+from builder.declare import replace
 from builder.errors import BuildfileError
 from builder.lang.check_names import NamesOf, from_findings, only_scratch, undefined_findings
 from builder.lang.check_options import CheckOptions, options_in, read_options

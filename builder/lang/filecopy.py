@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from builder.declare import dataclass
 from builder.errors import BuildfileError
 from builder.lang.flags import Takes, read_flags
 from builder.lang.heredoc import is_mark, parse_mark

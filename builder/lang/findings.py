@@ -7,8 +7,8 @@ BuildKit's published ones, so that people find their documentation.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from builder.declare import dataclass
 from builder.lang.lines import LogicalLine
 from builder.source import Span
 from builder.values.instruction import Block, Buildfile, From, Instruction

@@ -6,9 +6,9 @@ Source: the Dockerfile reference; BuildKit's frontend for repeated flags, missin
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum, auto
 
+from builder.declare import dataclass
 from builder.errors import BuildfileError
 from builder.lang.letters import clipped
 from builder.lang.suggest import did_you_mean

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import functools
 import re
-from dataclasses import dataclass
 
+from builder.declare import dataclass
 from builder.errors import BuildfileError
 from builder.lang.automaton import Automaton, Wild
 from builder.lang.letters import clipped

@@ -6,8 +6,7 @@ of the instruction at fault. Source: the Dockerfile reference.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+from builder.declare import replace
 from builder.errors import BuildfileError
 from builder.lang.checks import check
 from builder.lang.heredoc import is_mark

@@ -7,8 +7,8 @@ word that begins with it.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
+from builder.declare import dataclass
 from builder.errors import BuildfileError
 from builder.lang.words import split_line
 

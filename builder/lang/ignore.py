@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from posixpath import normpath
 
+from builder.declare import dataclass
 from builder.errors import BuildfileError
 from builder.lang.automaton import Automaton
 from builder.lang.glob import Glob, compile_glob, has_magic

@@ -8,8 +8,8 @@ frontend.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
+from builder.declare import dataclass
 from builder.errors import BuildfileError
 from builder.lang.heredoc import HeredocMark, marks_in
 from builder.lang.letters import SPACES, clipped

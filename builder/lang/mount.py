@@ -7,10 +7,10 @@ and for what is an error. Keys may come in any order (BuildKit wants `type` befo
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from posixpath import basename, normpath
 from typing import TypeVar
 
+from builder.declare import dataclass
 from builder.errors import BuildfileError
 from builder.lang.letters import clipped
 from builder.lang.quantities import identity, mode, size_bytes, truth

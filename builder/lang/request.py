@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from builder.declare import dataclass
 from builder.errors import BuildfileError
 from builder.lang.heredoc import without_leading_tabs
 from builder.lang.letters import clipped

@@ -9,8 +9,8 @@ behaviour of BuildKit's frontend.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
+from builder.declare import dataclass
 from builder.errors import BuildfileError
 from builder.lang.letters import clipped
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
+from builder.declare import dataclass, field
 from builder.errors import BuildfileError
 from builder.lang.letters import SPACE_RUN, clipped, is_name_part, is_name_start
 from builder.lang.shellpattern import with_all_replaced, with_first_replaced, without_prefix, without_suffix

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from builder.declare import dataclass
 from builder.errors import ImageError
 from builder.oci.document import most_bytes
 from builder.oci.layout import LAYOUT_FILE, BlobPath, LayoutReader, blobs_of, index_entries

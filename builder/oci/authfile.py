@@ -13,9 +13,9 @@ import json
 import os
 import stat
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
+from builder.declare import dataclass
 from builder.errors import ImageError, UsageError
 from builder.oci.document import Document, parse_document
 from builder.values.access import Credential

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+
+from builder.declare import dataclass
 
 _LIMIT = 8192
 _NAME = r"[A-Za-z][A-Za-z0-9_.+-]*"

@@ -7,9 +7,9 @@ manifests. Names are a stranger's text: they are given as they stand, and judged
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
+from builder.declare import dataclass, field
 from builder.errors import ImageError
 from builder.oci.archive import ArchivedFiles
 from builder.oci.docker_archive import DockerArchiveSource

@@ -9,8 +9,8 @@ manifest v2 schema 2.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 
+from builder.declare import dataclass, replace
 from builder.errors import ImageError
 from builder.oci.document import canonical
 from builder.oci.manifest import descriptor_fields, write_manifest

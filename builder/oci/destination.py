@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
+from builder.declare import dataclass
 from builder.errors import ImageError, UsageError
 from builder.lang.suggest import nearest
 from builder.oci.open import path_and_tag

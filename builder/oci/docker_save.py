@@ -9,10 +9,10 @@ containers/image. Sources: moby's docker-image-spec; moby, image/tarexport and c
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
+from builder.declare import replace
 from builder.oci.archive import NamedImage, begin_layout, blobs_of_all, in_order
 from builder.oci.document import canonical
 from builder.oci.layout import ANNOTATION_NAME, ANNOTATION_TAG, BlobPath

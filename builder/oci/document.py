@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from builder.declare import dataclass
 from builder.errors import ImageError
 from builder.tree import bounds
 from builder.values.digest import Digest

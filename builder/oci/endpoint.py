@@ -6,8 +6,7 @@ Source: OCI distribution-spec 1.1 (Pull).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-
+from builder.declare import dataclass, replace
 from builder.errors import ImageError
 from builder.oci.client import Client
 from builder.oci.document import digest_of, most_bytes

@@ -11,11 +11,11 @@ import email.utils
 import hashlib
 import posixpath
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
+from builder.declare import dataclass, field
 from builder.errors import ContextError, ImageError
 from builder.oci.hosts import origin
 from builder.oci.source import Progress, ignore_progress

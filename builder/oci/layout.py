@@ -10,10 +10,10 @@ import fcntl
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
+from builder.declare import replace
 from builder.errors import ImageError, StoreError
 from builder.oci.document import canonical, most_bytes, parse_document
 from builder.oci.manifest import read_index, write_index

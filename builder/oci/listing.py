@@ -7,9 +7,9 @@ Source: OCI image-spec, image-index.md.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
+from builder.declare import dataclass, replace
 from builder.errors import ImageError
 from builder.oci.document import parse_document
 from builder.oci.manifest import INDEX_TYPES, MAX_LAYERS, kind_of, read_descriptor, read_index

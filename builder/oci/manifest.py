@@ -7,8 +7,8 @@ descriptor.md; Docker's image manifest v2 schema 2. Foreign layers, schema 1 and
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
 
+from builder.declare import dataclass, replace
 from builder.errors import ImageError
 from builder.oci.config import MAX_LAYERS, read_config, write_config
 from builder.oci.document import Document, canonical, digest_of, parse_document

@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import posixpath
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from builder.declare import dataclass
 from builder.errors import ImageError
 from builder.oci.document import most_bytes, too_large
 from builder.oci.scratch import Temporary, owned_descriptor, owned_file

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
+from builder.declare import dataclass
 from builder.errors import ImageError
 from builder.oci.layout import LayoutSource
 from builder.oci.scratch import Temporary

@@ -7,9 +7,9 @@ Source: OCI distribution-spec 1.1, "Push".
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
+from builder.declare import dataclass, field, replace
 from builder.errors import ImageError
 from builder.oci.client import Client
 from builder.oci.lanes import Check, carry_all

@@ -12,9 +12,9 @@ from __future__ import annotations
 import random
 import re
 import time
-from dataclasses import dataclass
 from urllib.parse import urlencode, urljoin
 
+from builder.declare import dataclass
 from builder.errors import ImageError
 from builder.oci.client import Client
 from builder.oci.document import canonical, most_bytes, parse_document

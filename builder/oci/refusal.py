@@ -5,10 +5,10 @@ Source: OCI distribution-spec 1.1, "Error codes".
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from builder.declare import dataclass
 from builder.errors import ImageError
 from builder.oci.document import parse_document
 from builder.oci.transport import Http, TransferBroken, limited_body, printable

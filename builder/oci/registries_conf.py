@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from builder.declare import dataclass, field, replace
 from builder.errors import ImageError
 from builder.values.reference import Reference
 from builder.values.registries import Endpoint, Mirror, PullFrom, RegistryRule, RegistryRules

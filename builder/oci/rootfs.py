@@ -9,10 +9,10 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from builder.declare import dataclass
 from builder.errors import ContextError, ImageError
 from builder.oci.manifest import Manifest, write_config, write_manifest
 from builder.oci.scratch import Temporary, owned_file

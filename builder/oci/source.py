@@ -7,10 +7,10 @@ a source hands over has been verified (builder/oci/verify.py).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
+from builder.declare import replace
 from builder.errors import ImageError
 from builder.oci.manifest import INDEX_TYPES, Manifest, choose, kind_of, read_config, read_index, read_manifest
 from builder.tree import bounds

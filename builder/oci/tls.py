@@ -12,9 +12,9 @@ import functools
 import os
 import ssl
 import threading
-from dataclasses import dataclass
 from pathlib import Path
 
+from builder.declare import dataclass
 from builder.errors import UsageError
 from builder.oci.hosts import Origin, names_of
 from builder.values.access import Trust

@@ -15,10 +15,10 @@ import re
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
+from builder.declare import dataclass, field
 from builder.errors import ImageError
 from builder.oci.body import Body
 from builder.oci.challenge import Challenge, read_challenges, scopes_of

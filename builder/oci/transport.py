@@ -9,10 +9,10 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
+from builder.declare import dataclass, field, replace
 from builder.errors import ImageError
 from builder.oci.body import Body, Outgoing, may_repeat
 from builder.oci.hosts import Origin, may_lead_to, origin, proxies_for

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
+from builder.declare import dataclass
 from builder.report.listing import entry_fields, mode_text, path_text
 from builder.report.tables import columns
 from builder.report.text import human_size, printable

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 
+from builder.declare import dataclass
 from builder.report.tables import columns
 from builder.report.text import cut, human_age, human_size, printable, seconds_of, width_of
 from builder.values.image import History, Image, Layer

@@ -7,8 +7,8 @@ import stat
 import time
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 
+from builder.declare import dataclass
 from builder.report.tables import columns
 from builder.report.text import cut, printable
 from builder.tree.view import Located

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 
+from builder.declare import dataclass, field
 from builder.report import phrases
 from builder.report.lines import LineCutter
 from builder.report.text import cut, human_seconds, human_size, printable, spread

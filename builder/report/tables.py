@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from builder.declare import dataclass
 from builder.report.text import brief_age, cut, human_age, human_size, printable, width_of
 from builder.values.digest import Digest
 

@@ -5,8 +5,7 @@ Pure: the time comes with each event, from whoever shows it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from builder.declare import dataclass
 from builder.report.text import human_seconds, human_size
 from builder.values.event import Transfer
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import replace
 from typing import TextIO
 
+from builder.declare import replace
 from builder.report import phrases
 from builder.report.lines import LineCutter
 from builder.report.live import LiveStep, finished, frame, transfer_done

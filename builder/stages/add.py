@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from builder.declare import dataclass
 from builder.errors import BuildfileError, ContextError, ImageError
 from builder.stages.hands import Hands
 from builder.stages.place import Placement

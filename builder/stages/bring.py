@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path
 
+from builder.declare import dataclass, replace
 from builder.errors import ContextError, ImageError, UsageError
 from builder.source import SourceText
 from builder.stages.gather import TEXT_LIMIT_BYTES, decode_buildfile

@@ -102,7 +102,7 @@ def _hidden(request: BuildRequest) -> tuple[str, ...]:
 
 
 def _redacted(contact: Contact, hidden: tuple[str, ...]) -> Contact:
-    from dataclasses import replace
+    from builder.declare import replace
 
     if not hidden:
         return contact

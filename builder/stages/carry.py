@@ -7,10 +7,10 @@ media types are asked for or the destination only knows OCI's.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
 
+from builder.declare import dataclass, field, replace
 from builder.errors import UsageError
 from builder.oci.convert import Converted, as_docker, as_oci
 from builder.oci.destination import Destination, ToDockerArchive, ToLayout, ToOciArchive, ToRegistry, ToStore

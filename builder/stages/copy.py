@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
 
+from builder.declare import dataclass, field, replace
 from builder.errors import PybuildError
 from builder.stages.add import Download, Promised, archive_of, arrived, ask_for, place_archive
 from builder.stages.commit import commit_items, with_parents

@@ -7,8 +7,8 @@ digest: that would be the stranger's word for which bytes they are.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 
+from builder.declare import dataclass, replace
 from builder.oci.docker_archive import DockerArchiveSource
 from builder.oci.layout import ANNOTATION_NAME, ANNOTATION_TAG, LayoutReader
 from builder.oci.source import ImageSource

@@ -8,10 +8,10 @@ builds that were given secrets come here.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
+from builder.declare import replace
 from builder.errors import BuildfileError
 from builder.stages.hands import Hands
 from builder.tree.index import read_index

@@ -7,8 +7,8 @@ bit, `=` on a directory that has setgid) the rules are BSD's setmode(3), which B
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
+from builder.declare import dataclass
 from builder.errors import BuildfileError
 from builder.source import Span
 

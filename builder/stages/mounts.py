@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from posixpath import join, normpath
 from typing import assert_never
 
+from builder.declare import dataclass, field
 from builder.errors import BuildfileError, ContextError
 from builder.stages.hands import Hands
 from builder.stages.mount_keys import source_in

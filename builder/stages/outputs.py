@@ -7,10 +7,10 @@ then shared by all outputs that want the same.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, assert_never
 
+from builder.declare import replace
 from builder.errors import ImageError
 from builder.oci.sink import send_to
 from builder.stages.export import Built, Left

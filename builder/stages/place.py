@@ -8,8 +8,8 @@ the root. Directories on the way that do not exist are made. No file is opened h
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field
 
+from builder.declare import dataclass, field
 from builder.errors import BuildfileError
 from builder.source import Span
 from builder.stages.modes import ChangeMode

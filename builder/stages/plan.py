@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from posixpath import join, normpath
 from typing import assert_never
 
+from builder.declare import dataclass, replace
 from builder.errors import BuildfileError
 from builder.lang.grammar import parse_trigger
 from builder.source import SourceText, Span

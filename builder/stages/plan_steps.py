@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from posixpath import join, normpath
 
+from builder.declare import dataclass, replace
 from builder.errors import BuildfileError
 from builder.lang.heredoc import is_mark
 from builder.lang.mount import parse_mount

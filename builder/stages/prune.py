@@ -7,9 +7,9 @@ worker where directories of sub-ids are among them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+from builder.declare import dataclass
 from builder.errors import PybuildError
 from builder.stages.door import Door
 from builder.stages.tidy import empty_trash

@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from builder.declare import dataclass
 from builder.errors import ContextError, PybuildError
 from builder.lang.ignore import IgnoreRules
 from builder.oci.hosts import is_loopback

@@ -6,10 +6,10 @@ import os
 import threading
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from builder.declare import replace
 from builder.errors import StepFailed, UsageError
 from builder.stages.commit import commit_upper
 from builder.stages.hands import Hands

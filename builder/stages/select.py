@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from builder.declare import dataclass
 from builder.errors import BuildfileError, ContextError, PybuildError
 from builder.lang.glob import compile_match, has_magic
 from builder.lang.ignore import IgnoreRules

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+from builder.declare import replace
 from builder.stages.export import Built
 from builder.stages.hands import Hands
 from builder.stages.recompress import recompressed, with_layers

@@ -8,9 +8,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
+from builder.declare import dataclass
 from builder.store import descriptors, files, sizes
 from builder.store.builds import is_build_id
 from builder.store.files import JsonValue

@@ -7,8 +7,8 @@ has a name. Of the rest the cache goes by the policy, and with it what nothing e
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 
+from builder.declare import dataclass
 from builder.store.documents import BLOBS
 from builder.store.holdings import Holdings, Kind
 from builder.values.digest import Digest

@@ -12,9 +12,9 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 
+from builder.declare import dataclass
 from builder.store import files, locks
 from builder.store.holdings import CACHES, Holdings, Kind, Surveyor
 from builder.store.policy import Moment, Policy, doomed, released

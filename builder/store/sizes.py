@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import os
 import stat
-from dataclasses import dataclass
 from pathlib import Path
+
+from builder.declare import dataclass
 
 _BLOCK_BYTES = 512  # the unit of st_blocks, whatever the file system's own is (stat(2))
 _CLUSTER_BYTES = 4096

@@ -12,11 +12,11 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from builder.declare import dataclass
 from builder.errors import StoreError
 from builder.store import files, locks
 from builder.store.blobs import Blobs

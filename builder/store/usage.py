@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
+from builder.declare import dataclass
 from builder.store import files, sizes
 from builder.store.holdings import Kind, Surveyor
 from builder.store.policy import reclaimable

@@ -7,8 +7,8 @@ host's user database is asked. Sources: passwd(5), group(5); the rules of USER a
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from builder.declare import dataclass
 from builder.errors import BuildfileError
 
 MAX_BYTES = 1 << 20

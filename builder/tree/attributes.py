@@ -10,9 +10,9 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final, Self
 
+from builder.declare import dataclass
 from builder.errors import ImageError, MachineError, StoreError
 from builder.tree.inode import OVERLAY_OPAQUE, OWNER_XATTR
 from builder.tree.safe import shown

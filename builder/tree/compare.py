@@ -6,9 +6,9 @@ Names of one file (hard links) are compared one by one. Contents are compared by
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from enum import StrEnum
 
+from builder.declare import dataclass
 from builder.tree.view import Located, View
 from builder.values.entry import Entry, Kind
 

@@ -12,9 +12,9 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 
+from builder.declare import dataclass, field
 from builder.tree.inode import checked_length, entry_at, is_opaque, is_whiteout, lstat_at
 from builder.tree.lowers import Lowers, Seen, is_empty, look
 from builder.tree.pack import Item

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import StrEnum
 
+from builder.declare import dataclass, field
 from builder.values.contact import Contacts
 from builder.values.event import StepId
 

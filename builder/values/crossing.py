@@ -19,8 +19,7 @@ When the channel closes, the worker and all it started end.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
+from builder.declare import dataclass, field
 from builder.values.ladder import NetworkMode as NetworkMode  # whoever reads messages finds them here
 from builder.values.ladder import RootKind as RootKind
 from builder.values.ladder import Rung as Rung

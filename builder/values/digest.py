@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
 from typing import Self
+
+from builder.declare import dataclass
 
 _SHA256 = re.compile(r"sha256:[0-9a-f]{64}\Z")
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from builder.declare import dataclass
 from builder.values.repository import Repository, parse_repository
 
 

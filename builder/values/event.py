@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from builder.declare import dataclass
 from builder.source import Span
 from builder.values.digest import Digest
 

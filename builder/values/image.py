@@ -6,8 +6,7 @@ Shell) as moby's image spec names them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-
+from builder.declare import dataclass, field, replace
 from builder.values.digest import ChainId, DiffId, Digest, chain_of
 from builder.values.platform import Platform
 

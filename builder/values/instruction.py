@@ -7,8 +7,7 @@ text it came from (`original`, with continuations joined), which histories and p
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from builder.declare import dataclass
 from builder.source import SourceText, Span
 from builder.values.image import Healthcheck
 

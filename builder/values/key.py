@@ -8,7 +8,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+from builder.declare import dataclass
 
 KEY_VERSION = 1
 """Raised when the same step would have to give another layer; old records are then never found again."""

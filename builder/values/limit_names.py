@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from typing import Final
 
+from builder.declare import dataclass, replace
 from builder.values.limits import HIGHEST_DOCUMENT_BYTES, Limits
 
 

@@ -5,8 +5,9 @@ They are against what is made to fill a disk or a memory (CVE-2017-14992); an ho
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+from builder.declare import dataclass
 
 HIGHEST_DOCUMENT_BYTES: Final = 64 << 20
 """No manifest, index or config that is larger can have come into the store."""

@@ -6,8 +6,9 @@ directory); ids and modes are numbers; None is "not said".
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from builder.declare import dataclass
 
 
 class Sharing(StrEnum):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
+from builder.declare import dataclass, field
 from builder.values.compression import Compression
 from builder.values.platform import Platform
 from builder.values.reference import Reference

@@ -6,7 +6,8 @@ Source: OCI image-spec, image-index.md (platform object); containerd's platforms
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from builder.declare import dataclass
 
 _PART = re.compile(r"[A-Za-z0-9_.-]+\Z")
 _ARCHITECTURES = {

@@ -6,8 +6,8 @@ Source: distribution/reference, the grammar in its package comment; familiar nam
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
+from builder.declare import dataclass
 from builder.values.digest import Digest
 
 _COMPONENT = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*\Z")

@@ -7,10 +7,10 @@ Source: containers-registries.conf(5), version 2.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Protocol
 
+from builder.declare import dataclass, replace
 from builder.errors import ImageError
 from builder.values.reference import DEFAULT_REGISTRY, Reference, canonical_host
 from builder.values.shortnames import at_registry, is_short, parsed, short_name

@@ -7,9 +7,10 @@ BuildKit's reading of such URLs. What git is given later is checked here once: n
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
 from posixpath import normpath
 from urllib.parse import parse_qs, unquote, urlsplit
+
+from builder.declare import dataclass, replace
 
 SCHEMES = ("https", "http", "ssh", "git")
 _SCHEME = re.compile(r"([A-Za-z0-9]+)://")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from builder.declare import dataclass, field
 from builder.values.compression import Compression
 from builder.values.ladder import NetworkMode
 from builder.values.limits import Limits

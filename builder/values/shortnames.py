@@ -5,8 +5,7 @@ What they stand for is `registries`' business, which a cached build has none of.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+from builder.declare import replace
 from builder.errors import ImageError
 from builder.values.reference import DEFAULT_REGISTRY, Reference
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from builder.declare import dataclass
 from builder.values.digest import EMPTY_CHAIN, ChainId
 from builder.values.image import Layer
 

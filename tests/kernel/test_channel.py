@@ -7,6 +7,7 @@ import socket
 import threading
 from dataclasses import fields, is_dataclass
 from enum import StrEnum
+from typing import get_type_hints
 
 import pytest
 from hypothesis import given, settings
@@ -18,6 +19,15 @@ from builder.values.crossing import Fault, Message, Removed, RemoveJob, Request,
 
 # Lone surrogates are how names that are not UTF-8 travel.
 st.register_type_strategy(str, st.text(st.characters(exclude_categories=()), max_size=8))
+
+
+def _values_of(kind: type[object]) -> st.SearchStrategy[object]:
+    return st.builds(kind, **{name: st.from_type(hint) for name, hint in get_type_hints(kind).items()})
+
+
+for _kind in vars(crossing).values():
+    if isinstance(_kind, type) and is_dataclass(_kind):
+        st.register_type_strategy(_kind, _values_of)
 
 
 @settings(max_examples=150)
