@@ -6,6 +6,7 @@ answer began is answered with a status and a line of plain text; after that the 
 
 from __future__ import annotations
 
+import re
 import socket
 import time
 from collections.abc import Callable
@@ -32,6 +33,7 @@ _HEAD_S = 30.0
 _BUFFER_BYTES = 256 << 10
 _MOST_INTERIM = 32
 _MOST_LEFT_OVER = 64
+_BARE = re.compile(rb"(?<!\r)\n")
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
 _REASONS = {400: "Bad Request", 403: "Forbidden", 501: "Not Implemented", 502: "Bad Gateway"}
@@ -52,7 +54,7 @@ class _Stream:
         """The next head, with its empty line; nothing at the end of the stream. Raises BadMessage, OSError."""
         deadline = time.monotonic() + patience_s
         self._kept = self._kept.lstrip(b"\r\n")  # blank lines before a request are skipped (RFC 9112, 2.2)
-        while b"\r\n\r\n" not in self._kept:
+        while not self._has_head():
             if len(self._kept) > HEAD_LIMIT_BYTES:
                 raise BadMessage(400, "the head of the message is too long")
             left = deadline - time.monotonic()
@@ -67,6 +69,13 @@ class _Stream:
             self._kept = (self._kept + data).lstrip(b"\r\n")
         head, _, self._kept = self._kept.partition(b"\r\n\r\n")
         return head + b"\r\n\r\n"
+
+    def _has_head(self) -> bool:
+        """Whether a head is there as a whole. Raises BadMessage for lines that end otherwise, which some take."""
+        end = self._kept.find(b"\r\n\r\n")
+        if _BARE.search(self._kept, 0, len(self._kept) if end < 0 else end):
+            raise BadMessage(400, "the lines of a head end in CR LF")
+        return end >= 0
 
     def some(self) -> bytes:
         """What comes next; nothing at the end."""
@@ -99,13 +108,14 @@ class _Stream:
 
 
 class Conversation:
-    """What a step says on one connection. `note` is told of each contact when it is over."""
+    """What a step says on one connection. `note` is told of each contact when it is over; `asked` is not over yet."""
 
     def __init__(self, client: socket.socket, dialler: Dialler, note: Callable[[Contact], None], held: Held) -> None:
         self._client = _Stream(client)
         self._dialler = dialler
-        self._note = note
+        self._tell = note
         self._held = held
+        self.asked: Contact | None = None
 
     def run(self) -> None:
         """Serve until either side has had enough."""
@@ -128,6 +138,10 @@ class Conversation:
         self._client.socket.settimeout(IDLE_S)
         return self._tunnel(head) if head.method == "CONNECT" else self._request(head)
 
+    def _note(self, contact: Contact) -> None:
+        self.asked = None
+        self._tell(contact)
+
     def _refuse(self, status: int, text: str) -> None:
         body = f"pybuild: {text}\n".encode("utf-8", "replace")
         lines = [
@@ -146,7 +160,7 @@ class Conversation:
                     return
 
     def _tunnel(self, head: RequestHead) -> bool:
-        contact = Contact(head.method, head.host, head.port)
+        contact = self.asked = Contact(head.method, head.host, head.port)
         try:
             server = self._dialler.tunnel(head.host, head.port)
         except (Refused, Unreachable) as error:
@@ -170,7 +184,7 @@ class Conversation:
             self._refuse(502, f"{contact.host}:{contact.port}: {error}")
 
     def _request(self, head: RequestHead) -> bool:
-        contact = Contact(head.method, head.host, head.port, head.path)
+        contact = self.asked = Contact(head.method, head.host, head.port, head.path)
         try:
             body = body_of_request(head)
             dialled = self._dialler.connect("http", head.host, head.port)
@@ -235,6 +249,8 @@ class _Exchange:
             if not data:
                 raise BadMessage(502, "the server hangs up without an answer")
             answer = read_response(data)
-            if answer.status >= 200 or answer.status == 101:
+            if answer.status >= 200:
                 return answer
+            if answer.status == 101:
+                raise BadMessage(502, "the server changes the protocol, which nobody asked for")
         raise BadMessage(502, "the server does not come to its answer")

@@ -1,7 +1,8 @@
 """Heads of HTTP messages as the proxy of a step reads and writes them, and where their bodies end. No sockets.
 
 Strict, because two who read one message differently are how requests are smuggled past a record: no folded lines, no
-blanks before a colon, no two lengths. What is not understood is refused, never passed on.
+blanks before a colon, no two lengths. What is not understood is refused, never passed on; what says whose a request is
+and where its body ends is written anew, in the one spelling that nobody reads otherwise.
 
 Sources: RFC 9110 (7.6.1 on fields of one hop), RFC 9112 (3.2 on targets, 6 on bodies, 7.1 on chunks).
 """
@@ -12,7 +13,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from builder.values.hosts import canonical
+from builder.values.hosts import address_of, canonical
 
 HEAD_LIMIT_BYTES = 64 << 10
 _LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}) ([\x21-\x7e]{1,16384}) HTTP/1\.([01])\Z")
@@ -20,7 +21,9 @@ _STATUS = re.compile(rb"HTTP/1\.[0-9] ([1-9][0-9]{2})(?: .*)?\Z")
 _FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*(.*?)[ \t]*\Z", re.DOTALL)
 _LENGTH = re.compile(rb"[0-9]{1,18}\Z")
 _SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;.*)?\Z", re.DOTALL)
-_HOST = re.compile(r"[A-Za-z0-9._~-]{1,253}\Z|\[[0-9A-Fa-f:.]{2,45}\]\Z")
+_CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+_HOST = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?\Z")
+_BRACKETED = re.compile(r"\[[0-9A-Fa-f:.]{2,45}\]\Z")
 _PORT = re.compile(r"[0-9]{1,5}\Z")
 _ONE_HOP = frozenset(
     (
@@ -33,6 +36,8 @@ _ONE_HOP = frozenset(
         b"upgrade",
     )
 )
+_FRAMING = frozenset((b"content-length", b"transfer-encoding", b"host"))
+"""Not Connection's to take away, nor a trailer's to say: what was read by them has to be what is passed on."""
 
 Fields = tuple[tuple[bytes, bytes], ...]
 
@@ -75,7 +80,8 @@ class RequestHead:
     def encoded(self, whole_url: bool, more: Fields = ()) -> bytes:
         """The head as it goes on: to the server itself, or (`whole_url`) to another proxy."""
         target = f"http://{self.authority}".encode() + self.target if whole_url else self.target
-        fields = [(b"Host", self.authority.encode()), *_passed_on(self.fields, b"host", b"expect"), *more]
+        passed_on = _passed_on(self.fields, b"expect", *_FRAMING)
+        fields = [(b"Host", self.authority.encode()), *passed_on, *_framing(self.fields), *more]
         line = b"%s %s HTTP/1.%s" % (self.method.encode(), target, self.version)
         return _encoded(line, [*fields, (b"Connection", b"close")])
 
@@ -105,6 +111,8 @@ def read_request(head: bytes) -> RequestHead:
         raise BadMessage(400, "this is no request of HTTP/1")
     method, target = match[1].decode(), match[2].decode()
     keeps = match[3] == b"1" and b"close" not in _words(fields, b"connection") + _words(fields, b"proxy-connection")
+    if method != "CONNECT" and method.upper() == "CONNECT":
+        raise BadMessage(400, "methods are written in capitals")
     if method == "CONNECT":
         host, port = _authority(target, 0)
         return RequestHead(method, host, port, b"", fields, match[3], False)
@@ -135,7 +143,7 @@ def _parsed(head: bytes) -> tuple[bytes, Fields]:
     fields = []
     for row in rows:
         match = _FIELD.match(row)
-        if match is None or b"\n" in row or b"\r" in row or b"\0" in row:
+        if match is None or _CONTROL.search(row):
             raise BadMessage(400, "a field cannot be understood")
         fields.append((match[1], match[2]))
     return line, tuple(fields)
@@ -145,18 +153,29 @@ def _authority(text: str, port: int) -> tuple[str, int]:
     host, colon, number = text.rpartition(":")
     if not colon or text.endswith("]"):
         host, number = text, str(port)
-    if not _HOST.match(host) or not _PORT.match(number) or not 0 < int(number) < 1 << 16:
+    if not _is_host(host) or not _PORT.match(number) or not 0 < int(number) < 1 << 16:
         raise BadMessage(400, "a host and a port are needed")
     return canonical(host), int(number)
 
 
+def _is_host(text: str) -> bool:
+    if _BRACKETED.match(text):
+        return ":" in text and address_of(text[1:-1]) is not None
+    return _HOST.match(text) is not None
+
+
+def _all_words(fields: Fields, wanted: bytes) -> list[bytes]:
+    """The words of a field's list, in small letters, with those that are empty."""
+    values = [value for name, value in fields if name.lower() == wanted]
+    return [word.strip(b" \t").lower() for word in b",".join(values).split(b",")] if values else []
+
+
 def _words(fields: Fields, wanted: bytes) -> list[bytes]:
-    values = b",".join(value for name, value in fields if name.lower() == wanted)
-    return [word.strip().lower() for word in values.split(b",") if word.strip()]
+    return [word for word in _all_words(fields, wanted) if word]
 
 
 def _passed_on(fields: Fields, *but: bytes) -> list[tuple[bytes, bytes]]:
-    left_out = _ONE_HOP.union(but, _words(fields, b"connection"))
+    left_out = _ONE_HOP.union(set(_words(fields, b"connection")) - _FRAMING, but)
     return [(name, value) for name, value in fields if name.lower() not in left_out]
 
 
@@ -165,6 +184,7 @@ class Body:
 
     def __init__(self, length: int | None) -> None:
         """`length` in bytes; None for one that ends with its connection."""
+        self.length = length
         self._left = length
         self.ended = length == 0
         self.ends_with_connection = length is None
@@ -184,9 +204,9 @@ class ChunkedBody(Body):
 
     def __init__(self) -> None:
         super().__init__(-1)
-        self.ended = False
         self._line = bytearray()
-        self._data = 0  # bytes of a chunk, with the line end after it, that are still to come
+        self._data = 0  # bytes of a chunk that are still to come
+        self._after_data = False  # nothing but the end of a line may come
         self._last = False
         self._trailer_bytes = 0
 
@@ -210,27 +230,41 @@ class ChunkedBody(Body):
         return at
 
     def _end_line(self) -> None:
-        if not self._line.endswith(b"\r\n"):
-            raise BadMessage(400, "chunks cannot be understood")
         line = bytes(self._line[:-2])
+        if not self._line.endswith(b"\r\n") or _CONTROL.search(line) or (self._after_data and line):
+            raise BadMessage(400, "chunks cannot be understood")
         self._line.clear()
-        if self._last:
-            self._trailer_bytes += len(line)
-            if self._trailer_bytes > HEAD_LIMIT_BYTES:
-                raise BadMessage(400, "trailers are too long")
-            self.ended = not line
-            return
+        if self._after_data:
+            self._after_data = False
+        elif self._last:
+            self._end_trailer(line)
+        else:
+            self._begin_chunk(line)
+
+    def _begin_chunk(self, line: bytes) -> None:
         match = _SIZE.match(line)
         if match is None:
             raise BadMessage(400, "chunks cannot be understood")
-        size = int(match[1], 16)
-        self._last = size == 0
-        self._data = size + 2 if size else 0
+        self._data = int(match[1], 16)
+        self._last = self._data == 0
+        self._after_data = self._data > 0
+
+    def _end_trailer(self, line: bytes) -> None:
+        self._trailer_bytes += len(line)
+        if self._trailer_bytes > HEAD_LIMIT_BYTES:
+            raise BadMessage(400, "trailers are too long")
+        match = _FIELD.match(line)
+        if line and (match is None or match[1].lower() in _FRAMING):
+            raise BadMessage(400, "trailers cannot be understood")
+        self.ended = not line
 
 
 def body_of_request(head: RequestHead) -> Body:
     """The body that follows. Raises BadMessage for one whose end is doubtful."""
-    return _framed(head.fields) or Body(0)
+    body = _framed(head.fields)
+    if isinstance(body, ChunkedBody) and head.version == b"0":
+        raise _doubtful()  # HTTP/1.0 knows no chunks (RFC 9112, 6.1)
+    return body or Body(0)
 
 
 def body_of_response(head: ResponseHead, method: str) -> Body:
@@ -241,15 +275,27 @@ def body_of_response(head: ResponseHead, method: str) -> Body:
 
 
 def _framed(fields: Fields) -> Body | None:
-    codings = _words(fields, b"transfer-encoding")
-    lengths = set(_words(fields, b"content-length"))
+    codings = _all_words(fields, b"transfer-encoding")
+    lengths = set(_all_words(fields, b"content-length"))
     if codings and (lengths or codings != [b"chunked"]):
-        raise BadMessage(400, "where the body ends is doubtful")
+        raise _doubtful()
     if codings:
         return ChunkedBody()
     if not lengths:
         return None
     length = lengths.pop()
     if lengths or not _LENGTH.match(length):
-        raise BadMessage(400, "where the body ends is doubtful")
+        raise _doubtful()
     return Body(int(length))
+
+
+def _framing(fields: Fields) -> Fields:
+    """The one field that says where a body ends."""
+    body = _framed(fields)
+    if isinstance(body, ChunkedBody):
+        return ((b"Transfer-Encoding", b"chunked"),)
+    return () if body is None else ((b"Content-Length", b"%d" % (body.length or 0)),)
+
+
+def _doubtful() -> BadMessage:
+    return BadMessage(400, "where the body ends is doubtful")

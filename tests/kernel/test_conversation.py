@@ -113,6 +113,8 @@ def test_answers_come_down(answer: bytes, body: bytes) -> None:
         (b"hello\r\n\r\n", b"does not answer in HTTP/1"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab", b"doubtful"),
         (b"HTTP/1.1 100 Continue\r\n\r\n" * 40, b"does not come to its answer"),
+        (b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\n\r\nx", b"nobody asked for"),
+        (b"HTTP/1.1 200 OK\nContent-Length: 1\n\nx", b"CR LF"),
         (b"HTTP/1.1 200 OK\r\nX: " + b"x" * (80 << 10), b"too long"),
     ],
 )
@@ -229,6 +231,8 @@ def test_who_cannot_be_reached() -> None:
         (b"\x16\x03\x01\x02\x00\x01\r\n\r\n", 400),
         (b"GET http://x/ HTTP/1.1\r\nX: " + b"x" * (70 << 10), 400),
         (b"POST http://127.0.0.1:1/ HTTP/1.1\r\nContent-Length: x\r\n\r\n", 400),
+        (b"GET http://x/ HTTP/1.0\n\n", 400),
+        (b"GET http://x/ HTTP/1.1\r\nA: b\n\r\nGET http://y/ HTTP/1.1\r\n\r\n", 400),
     ],
 )
 def test_what_is_no_request(data: bytes, status: int) -> None:

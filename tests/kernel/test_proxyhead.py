@@ -76,6 +76,14 @@ def test_who_asks_again(fields: tuple[str, ...], keeps: bool) -> None:
         head("CONNECT x HTTP/1.1"),
         head("CONNECT x: HTTP/1.1"),
         head("CONNECT http://x:443 HTTP/1.1"),
+        head("connect http://x/ HTTP/1.1"),
+        head("GET http://a..b/ HTTP/1.1"),
+        head("GET http://.a/ HTTP/1.1"),
+        head("GET http://a../ HTTP/1.1"),
+        head("GET http://[abc]/ HTTP/1.1"),
+        head("GET http://[1.2.3.4]/ HTTP/1.1"),
+        head("GET http://[::1%25lo]/ HTTP/1.1"),
+        head("GET http://x/ HTTP/1.1", "A: \x0b"),
         head("GET http://x/ HTTP/1.1", "A : 1"),
         head("GET http://x/ HTTP/1.1", "A: 1", " folded"),
         head("GET http://x/ HTTP/1.1", "no colon"),
@@ -103,12 +111,40 @@ def test_requests_that_are_refused(data: bytes) -> None:
         ("Transfer-Encoding: chunked, chunked",),
         ("Transfer-Encoding: identity",),
         ("Content-Length: 99999999999999999999",),
+        ("Content-Length:",),
+        ("Content-Length: ,5",),
+        ("Content-Length: 5", "Content-Length:"),
+        ("Transfer-Encoding:",),
+        ("Transfer-Encoding: ,chunked",),
+        ("Transfer-Encoding: chunked", "Transfer-Encoding:"),
     ],
 )
 def test_bodies_whose_end_is_doubtful(fields: tuple[str, ...]) -> None:
     """Two lengths, a length and chunks, other codings: nobody is asked to guess."""
     with pytest.raises(BadMessage):
         body_of_request(read_request(head("POST http://x/ HTTP/1.1", *fields)))
+
+
+def test_chunks_of_an_old_client() -> None:
+    """HTTP/1.0 knows none: who reads them otherwise reads another request."""
+    with pytest.raises(BadMessage):
+        body_of_request(read_request(head("POST http://x/ HTTP/1.0", "Transfer-Encoding: chunked")))
+
+
+@pytest.mark.parametrize(
+    ("fields", "framing"),
+    [
+        (("Content-Length: 5", "Connection: content-length"), "Content-Length: 5"),
+        (("Content-Length: 5, 5", "content-LENGTH:5"), "Content-Length: 5"),
+        (("Content-Length: 005",), "Content-Length: 5"),
+        (("Content-Length: 0",), "Content-Length: 0"),
+        (("transfer-encoding:\tCHUNKED", "Connection: Transfer-Encoding, Host"), "Transfer-Encoding: chunked"),
+    ],
+)
+def test_a_body_is_announced_anew(fields: tuple[str, ...], framing: str) -> None:
+    """Where a body ends is passed on in one spelling, and Connection cannot take it away: nothing rides behind it."""
+    request = read_request(head("POST http://x/ HTTP/1.1", *fields))
+    assert request.encoded(whole_url=False) == head("POST / HTTP/1.1", "Host: x", framing, "Connection: close")
 
 
 def test_where_bodies_end() -> None:
@@ -139,9 +175,24 @@ def test_chunks_however_they_are_cut(cuts: list[int]) -> None:
     assert taken == len(CHUNKS)
 
 
-@pytest.mark.parametrize("data", [b"x\r\n", b"5\nhello", b"-1\r\n", b"\r\n", b"1" * 20 + b"\r\n", b"a" * 9000])
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"x\r\n",
+        b"5\nhello",
+        b"-1\r\n",
+        b"\r\n",
+        b"1" * 20 + b"\r\n",
+        b"a" * 9000,
+        b"5;a\rb\r\n",
+        b"5\r\nhelloXX0\r\n\r\n",
+        b"5\r\nhello\n0\r\n\r\n",
+        b"0\r\nno field\r\n",
+        b"0\r\nContent-Length: 5\r\n",
+    ],
+)
 def test_chunks_that_are_none(data: bytes) -> None:
-    """A size that is no number, or too long a line, is refused."""
+    """What is no size, no end of a chunk, or no trailer, and too long a line, is refused."""
     with pytest.raises(BadMessage):
         ChunkedBody().take(data)
 
