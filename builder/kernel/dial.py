@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import socket
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, ip_address
@@ -17,7 +18,8 @@ from urllib.parse import unquote, urlsplit
 from builder.values.hosts import Address, HostRules, address_of, unwrapped
 
 _CONNECT_S = 20.0
-_ANSWER_S = 60.0
+_ADDRESSES_S = 60.0  # for all the addresses of a name together
+_ANSWER_S = 60.0  # for another proxy's whole answer
 _ANSWER_BYTES = 64 << 10
 _LOCAL_NAMES = ("localhost", "metadata", "metadata.google.internal")
 
@@ -86,6 +88,7 @@ class Dialler:
     def _direct(self, host: str, port: int) -> socket.socket:
         refused = ""
         failure = "no address"
+        deadline = time.monotonic() + _ADDRESSES_S
         try:
             found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError) as error:
@@ -96,6 +99,9 @@ class Dialler:
             if not self.rules.admits_address(address, port):
                 refused = refused or str(address)
                 continue
+            if time.monotonic() > deadline:
+                failure = "it took too long"
+                break
             try:
                 return _connected(family, kind, protocol, place)
             except OSError as error:
@@ -154,18 +160,29 @@ def _ask(dialled: Dialled, host: str, port: int) -> None:
     lines = [f"CONNECT {where} HTTP/1.1".encode(), f"Host: {where}".encode()]
     if dialled.authorization:
         lines.append(b"Proxy-Authorization: " + dialled.authorization)
-    answer = bytearray()
     try:
         dialled.socket.sendall(b"\r\n".join([*lines, b"", b""]))
-        while not answer.endswith(b"\r\n\r\n"):
-            # One byte at a time: what follows the head is the tunnel's already.
-            byte = dialled.socket.recv(1)
-            if not byte or len(answer) > _ANSWER_BYTES:
-                raise Unreachable(f"the proxy {dialled.proxy} gives no answer")
-            answer += byte
+        answer = _answer(dialled)
     except OSError as error:
         raise Unreachable(f"the proxy {dialled.proxy} gives no answer: {error.strerror or error}") from None
     status = answer.split(b"\r\n", 1)[0].split(b" ")
     if len(status) < 2 or not status[1].isdigit() or not 200 <= int(status[1]) < 300:
         text = b" ".join(status[1:]).decode("ascii", "replace")[:100]
         raise Unreachable(f"the proxy {dialled.proxy} refuses: {text}")
+
+
+def _answer(dialled: Dialled) -> bytes:
+    """The head of its answer. Raises Unreachable, OSError; TimeoutError where it is not there as a whole in time."""
+    deadline = time.monotonic() + _ANSWER_S
+    answer = bytearray()
+    while not answer.endswith(b"\r\n\r\n"):
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("it took too long")
+        dialled.socket.settimeout(left)
+        # One byte at a time: what follows the head is the tunnel's already.
+        byte = dialled.socket.recv(1)
+        if not byte or len(answer) > _ANSWER_BYTES:
+            raise Unreachable(f"the proxy {dialled.proxy} gives no answer")
+        answer += byte
+    return bytes(answer)

@@ -12,12 +12,15 @@ connections, heads, waiting. At the end of the step all of it is closed, and wha
 
 from __future__ import annotations
 
+import errno
 import os
+import resource
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from types import TracebackType
 
 from builder.kernel.conversation import Conversation
@@ -25,10 +28,14 @@ from builder.kernel.dial import Dialler
 from builder.values.contact import Contact, Contacts
 
 MOST_CONNECTIONS = 128
-"""More wait in the backlog."""
+"""More wait in the backlog; also those that need more than a share of our descriptors."""
 MOST_CONTACTS = 1000
 """More are counted and not kept."""
+MOST_CONTACT_CHARS = 1 << 20
+"""So are those whose words are longer than this, all together."""
+_SHARE = 16  # of our descriptors, for connections that need two each: several steps run at once, and a build has files
 _END_S = 2.0
+_SHORT_S = 0.1
 
 Told = Callable[[Contact], None]
 """Is told of each refusal, on a thread of the proxy's."""
@@ -41,12 +48,15 @@ class StepProxy:
         self._dialler = dialler
         self._told = told
         self._ours, self._steps = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._room = threading.BoundedSemaphore(MOST_CONNECTIONS)
+        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self._room = threading.BoundedSemaphore(max(1, min(MOST_CONNECTIONS, files // _SHARE)))
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
         self._threads: set[threading.Thread] = set()
+        self._talks: set[Conversation] = set()
         self._over = False
         self._contacts: dict[object, Contact] = {}
+        self._contact_chars = 0
         self._more = 0
 
     @property
@@ -76,6 +86,10 @@ class StepProxy:
         until = time.monotonic() + _END_S
         for thread in threads:
             thread.join(max(0.0, until - time.monotonic()))
+        with self._lock:
+            asked = [talk.asked for talk in self._talks]
+        for contact in filter(None, asked):
+            self._note(replace(contact, failure="the step ended first"))
         self._ours.close()
         self._steps.close()
 
@@ -106,35 +120,53 @@ class StepProxy:
             return
         if not fds:
             return
-        os.set_inheritable(fds[0], False)
+        os.set_inheritable(fds[0], False)  # recv_fds of Python 3.11 does not heed MSG_CMSG_CLOEXEC
         with suppress(OSError), self._held(socket.socket(fileno=fds[0])) as listener:
             while True:
                 self._room.acquire()
-                client, _ = listener.accept()  # fails when it is shut: then the step is over
+                client = self._next(listener)
                 try:
                     self._start(self._serve, client)
                 except RuntimeError:  # no more threads for this user: the step is answered by a closed connection
                     client.close()
                     self._room.release()
 
+    def _next(self, listener: socket.socket) -> socket.socket:
+        """The next connection. Raises OSError when the step is over, and for nothing else."""
+        while True:
+            try:
+                return listener.accept()[0]
+            except OSError as error:
+                if self._over or error.errno in (errno.EINVAL, errno.EBADF):  # it was shut
+                    raise
+                time.sleep(_SHORT_S)  # no more descriptors or memory just now, or a client that was gone again
+
     def _serve(self, client: socket.socket) -> None:
+        talk = Conversation(client, self._dialler, self._note, self._held)
+        with self._lock:
+            self._talks.add(talk)
         try:
             with self._held(client):
-                Conversation(client, self._dialler, self._note, self._held).run()
+                talk.run()
         except OSError:
             pass
         finally:
             self._room.release()
             with self._lock:
+                self._talks.discard(talk)
                 self._threads.discard(threading.current_thread())
 
     def _note(self, contact: Contact) -> None:
         with self._lock:
             known = self._contacts.get(contact.key)
-            has_room = known is not None or len(self._contacts) < MOST_CONTACTS
+            has_room = known is not None or self._has_room(contact)
             if has_room:
                 self._contacts[contact.key] = contact if known is None else known.plus(contact)
             else:
                 self._more += 1
         if contact.refusal and known is None and has_room:
             self._told(contact)
+
+    def _has_room(self, contact: Contact) -> bool:
+        self._contact_chars += len(contact.path)
+        return len(self._contacts) < MOST_CONTACTS and self._contact_chars <= MOST_CONTACT_CHARS

@@ -22,7 +22,7 @@ _METADATA = frozenset(
     map(ip_address, ("100.100.100.200", "168.63.129.16", "192.0.0.192", "fd00:ec2::254"))
 )  # those that are not link-local anyway
 _WRAPPED = ip_network("64:ff9b::/96")  # NAT64, RFC 6052: its last 32 bits are an IPv4 address
-_SITE_LOCAL = ip_network("fec0::/10")
+_NOBODYS = (ip_network("fec0::/10"), ip_network("::/8"))  # site-local; IPv4 in forms that only old translators know
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,8 @@ class HostPattern:
         if address is not None:
             return cls(str(address), port)
         host = host.lower().removesuffix(".")
+        if not host.isascii():
+            raise ValueError("names that are not ASCII are written as they are looked up: xn--…")
         if len(host) > _LONGEST or not _NAME.match(host.removeprefix("*.")):
             raise ValueError("it is neither a host, nor *. and a domain, nor an address")
         return cls(host, port)
@@ -112,7 +114,7 @@ def is_ordinary(address: Address) -> bool:
         or address.is_multicast
         or address.is_unspecified
         or (isinstance(address, IPv4Address) and (address.is_reserved or int(address) >> 24 == 0))
-        or (isinstance(address, IPv6Address) and address in _SITE_LOCAL)
+        or (isinstance(address, IPv6Address) and any(address in each for each in _NOBODYS))
         or address in _METADATA
     )
 

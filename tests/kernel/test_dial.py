@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import socket
+import time
 
 import pytest
 
+from builder.kernel import dial
 from builder.kernel.dial import Dialler, Refused, Unreachable
 from builder.values.hosts import HostPattern, HostRules
 from tests.kernel.served import read_head, server
@@ -61,6 +63,15 @@ def test_what_was_judged_is_what_is_connected_to(monkeypatch: pytest.MonkeyPatch
             assert end.getpeername() == ("127.0.0.1", port) and end.recv(10) == b"here"
 
 
+def test_a_name_with_many_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of its addresses together have a deadline: a step cannot keep us dialling."""
+    monkeypatch.setattr(dial, "_ADDRESSES_S", -1.0)
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.1", 9))]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+    with pytest.raises(Unreachable, match="too long"):
+        dialler("many.test").connect("http", "many.test", 9)
+
+
 def test_nobody_there() -> None:
     """A name that is not known, and one that is none, cannot be reached."""
     for host in ("nowhere.invalid", "x" * 70 + ".test", "a..b"):
@@ -106,6 +117,18 @@ class TestChains:
         with server(say) as port, pytest.raises(Unreachable, match=words) as caught:
             dialler(proxy=f"http://u:pass@127.0.0.1:{port}").tunnel("far.invalid", 443)
         assert "pass" not in str(caught.value)
+
+    def test_one_that_dawdles(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Its whole answer has to come in time, not only each letter of it."""
+        monkeypatch.setattr(dial, "_ANSWER_S", 0.3)
+
+        def dawdle(end: socket.socket) -> None:
+            while True:
+                end.sendall(b"x")
+                time.sleep(0.02)
+
+        with server(dawdle) as port, pytest.raises(Unreachable, match="no answer"):
+            dialler(proxy=f"http://127.0.0.1:{port}").tunnel("far.invalid", 443)
 
     @pytest.mark.parametrize("url", ["socks5://127.0.0.1:1", "https://127.0.0.1:1", "http://127.0.0.1:1"])
     def test_those_that_cannot_be_used(self, url: str) -> None:

@@ -105,6 +105,9 @@ def test_any_text_is_a_pattern_or_refused(text: str) -> None:
         "168.63.129.16",
         "::ffff:127.0.0.1",
         "64:ff9b::7f00:1",
+        "::127.0.0.1",
+        "::ffff:0:7f00:1",
+        "64:ff9b:1::7f00:1",
         "2002:7f00:1::",
     ],
 )
