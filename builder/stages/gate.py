@@ -12,11 +12,11 @@ from builder.kernel.network import PROXY_PORT
 from builder.kernel.proxy import StepProxy
 from builder.oci.hosts import proxies_for
 from builder.stages.hands import Hands
+from builder.stages.scope import proxy_variables
 from builder.values.contact import Contact
 from builder.values.event import Contacted, Emit, Note, StepId
 from builder.values.hosts import HostRules
 from builder.values.request import BuildRequest
-from builder.values.step import RunStep
 
 NO_NAMES = (
     "# --network=proxy: names are looked up by the proxy at 127.0.0.1 alone\n"
@@ -28,9 +28,9 @@ _MOST_NOTES = 20
 
 
 @contextmanager
-def gated(step: RunStep, step_id: StepId, hands: Hands) -> Iterator[int]:
+def gated(step_id: StepId, hands: Hands) -> Iterator[int]:
     """Serve the step; gives the descriptor that its process sends the listener through. Tells what it talked to."""
-    proxies = dict(step.hidden_env)
+    proxies = dict(proxy_variables(hands.request))  # not the step's: an ARG or ENV of the Buildfile has no say here
 
     def route(scheme: str, host: str, port: int) -> str:
         shown = f"[{host}]" if ":" in host else host
@@ -68,6 +68,7 @@ def variables(request: BuildRequest) -> tuple[tuple[str, str], ...]:
         pattern.names(ip_address(address), pattern.port) for pattern in request.allow_hosts for address in _LOOPBACK
     )
     proxy = f"http://127.0.0.1:{PROXY_PORT}"
-    values = {"http_proxy": proxy, "https_proxy": proxy, "all_proxy": proxy}
+    # The proxy does not speak ftp, but what this machine has for it is not the step's to know: it may hold a login.
+    values = {"http_proxy": proxy, "https_proxy": proxy, "ftp_proxy": proxy, "all_proxy": proxy}
     values["no_proxy"] = "" if meant else ",".join(("localhost", *_LOOPBACK))
     return tuple((spelt, value) for name, value in values.items() for spelt in (name, name.upper()))

@@ -55,7 +55,7 @@ def connected(step: RunStep, step_id: StepId, hands: Hands) -> Iterator[StepNetw
         case NetworkMode.PROXY:
             from builder.stages import gate
 
-            with gate.gated(step, step_id, hands) as proxy:
+            with gate.gated(step_id, hands) as proxy:
                 yield StepNetwork(NetworkMode.PROXY, gate.NO_NAMES, proxy=proxy, env=gate.variables(hands.request))
 
 

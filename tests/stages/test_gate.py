@@ -118,10 +118,14 @@ def _own_address() -> str:
 def test_the_variables(bench: Bench, busybox: str) -> None:
     """They come before the image's and ARGs', and are in no config and no history."""
     text = f"FROM {busybox}\nENV http_proxy=http://old:1 NO_PROXY=*\nRUN env | grep -i _proxy | sort\n"
-    image = built(bench, text, proxies=(("HTTPS_PROXY", "http://caller:1"),))
+    callers = (("HTTPS_PROXY", "http://caller:1"), ("FTP_PROXY", "http://user:pass@caller:1"))
+    image = built(bench, text, proxies=callers)
     lines = bench.output.splitlines()
+    assert "caller" not in bench.output  # the login of a proxy that cannot be used either
     assert (
-        len(lines) == 8 and "http_proxy=http://127.0.0.1:3128" in lines and "https_proxy=http://127.0.0.1:3128" in lines
+        len(lines) == 10
+        and "http_proxy=http://127.0.0.1:3128" in lines
+        and "https_proxy=http://127.0.0.1:3128" in lines
     )
     assert "no_proxy=localhost,127.0.0.1,::1" in lines
     assert "3128" not in str(image.config) and "http_proxy=http://old:1" in str(image.config)
@@ -171,6 +175,14 @@ def test_the_callers_proxy_is_passed_through(bench: Bench, busybox: str) -> None
     assert bench.output == "far\n"
     assert heard[0].startswith(b"GET http://far.invalid/x HTTP/1.1\r\n")
     assert b"Proxy-Authorization: Basic dXNlcjpwYXNz\r\n" in heard[0]
+
+
+def test_the_buildfile_does_not_say_through_whom(bench: Bench, busybox: str) -> None:
+    """An ARG or ENV of a proxy variable's name changes nothing about whose proxy is passed through."""
+    text = f"FROM {busybox}\nARG http_proxy\nENV HTTP_PROXY= no_proxy=*\nRUN wget -qO- http://far.invalid/x\n"
+    with server(answering(b"far\n")) as port:
+        built(bench, text, proxies=(("http_proxy", f"http://127.0.0.1:{port}"),))
+    assert bench.output == "far\n"
 
 
 def test_a_step_that_fails_is_remembered(bench: Bench, busybox: str) -> None:
