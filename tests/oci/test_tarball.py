@@ -61,3 +61,34 @@ def test_a_blob_that_the_disk_has_changed_is_refused(tmp_path: Path) -> None:
     (tmp_path / "blob").write_bytes(DATA[::-1])
     with pytest.raises(StoreError, match=f"blob {BLOB.digest} is damaged"):
         Tarball(io.BytesIO()).blob(BLOB, tmp_path / "blob")
+
+
+LARGE = bytes(range(256)) * 20_000
+LARGE_BLOB = Descriptor(MEDIA_LAYER, Digest.of(LARGE), len(LARGE))
+
+
+def test_a_large_blob_is_the_same_in_a_file_and_in_a_stream(tmp_path: Path) -> None:
+    """The kernel copies large blobs into files: what comes before and after them stays where it belongs."""
+    (tmp_path / "blob").write_bytes(LARGE)
+
+    def write(tar: Tarball) -> None:
+        tar.document("before", b"1")
+        tar.blob(LARGE_BLOB, tmp_path / "blob")
+        tar.document("after", b"2")
+        tar.end()
+
+    stream = io.BytesIO()
+    write(Tarball(stream))
+    write_tarball(tmp_path / "a.tar", write)
+    assert (tmp_path / "a.tar").read_bytes() == stream.getvalue()
+    with tarfile.open(tmp_path / "a.tar") as archive:
+        assert archive.getnames() == ["before", blob_name(LARGE_BLOB), "after"]
+
+
+def test_a_large_blob_that_is_not_what_it_says_is_refused(tmp_path: Path) -> None:
+    """Changed, cut short, or longer: also where the kernel copies it. No file appears."""
+    for damage in (LARGE[::-1], LARGE[:-1], LARGE + b"x"):
+        (tmp_path / "blob").write_bytes(damage)
+        with pytest.raises(StoreError, match="is damaged"):
+            write_tarball(tmp_path / "a.tar", lambda tar: tar.blob(LARGE_BLOB, tmp_path / "blob"))
+        assert not (tmp_path / "a.tar").exists()
