@@ -13,7 +13,7 @@ from builder.commands.caller import Caller
 from builder.commands.settings import config_home, rules_of, settings_of
 from builder.declare import dataclass
 from builder.errors import UsageError
-from builder.oci.keyring import AuthFiles, OneLogin
+from builder.oci.keyring import FILES, AuthFiles, OneLogin
 from builder.values.access import Access, Credential, Keyring, LateRules, Trust
 from builder.values.reference import Reference
 
@@ -139,7 +139,13 @@ def asked_password(caller: Caller, otherwise: str) -> str:
 def _keyring(connection: Connection, caller: Caller, registries: Iterable[str]) -> Keyring:
     if connection.creds is not None:
         return OneLogin(login_of(connection.creds, caller), registries)
-    return AuthFiles(auth_files(caller), caller.environment, named_auth_file(connection.authfile, caller))
+    named = named_auth_file(connection.authfile, caller)
+    return AuthFiles(auth_files(caller), caller.environment, named, lambda: _keepers(caller))
+
+
+def _keepers(caller: Caller) -> tuple[str, ...]:
+    """Who keeps logins, as registries.conf says it."""
+    return rules_of(settings_of(caller), caller).rules().helpers or (FILES,)
 
 
 def registries_of(names: Iterable[str]) -> set[str]:

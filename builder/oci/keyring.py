@@ -8,13 +8,16 @@ what could read them.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from builder.errors import UsageError
 from builder.values.access import Credential
 from builder.values.reference import DEFAULT_REGISTRY
+
+FILES = "containers-auth.json"
+"""How `credential-helpers` of registries.conf names the files among the helpers."""
 
 if TYPE_CHECKING:
     from builder.oci.authfile import AuthFile
@@ -24,21 +27,41 @@ if TYPE_CHECKING:
 class AuthFiles:
     """The logins of several files; the first that has one for a registry counts.
 
-    A `named` file must be there. `environment` is what helpers are run with.
+    A `named` file must be there. `environment` is what helpers are run with. `keepers` gives who is asked, in order:
+    helpers for every registry, and the files as `FILES`; it is called when a login is wanted.
     """
 
-    def __init__(self, paths: Iterable[Path], environment: Mapping[str, str], named: Path | None = None) -> None:
+    def __init__(
+        self,
+        paths: Iterable[Path],
+        environment: Mapping[str, str],
+        named: Path | None = None,
+        keepers: Callable[[], tuple[str, ...]] = lambda: (FILES,),
+    ) -> None:
         self._paths = (named,) if named is not None else tuple(paths)
         self._named = named
         self._environment = environment
+        self._keepers = keepers
         self._files: tuple[AuthFile, ...] | None = None
         self._lock = threading.Lock()
 
     def find(self, registry: str, repository: str) -> Credential | None:
         """The login for a registry or a part of it, or None.
 
-        Raises UsageError for a file or helper that cannot be used.
+        Raises UsageError for a file or helper that cannot be used, ImageError for a broken registries.conf.
         """
+        from builder.oci.helper import Helper
+
+        for keeper in self._keepers():
+            if keeper == FILES:
+                login = self._filed(registry, repository)
+            else:
+                login = helped(Helper(keeper, "registries.conf", self._environment), registry)
+            if login is not None:
+                return login
+        return None
+
+    def _filed(self, registry: str, repository: str) -> Credential | None:
         from builder.oci.helper import Helper
 
         for file in self._read():

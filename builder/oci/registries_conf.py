@@ -1,8 +1,8 @@
 """Reading registries.conf and its drop-ins, only when a name must be resolved for the outside world: a cached build
 opens none of these files.
 
-Source: containers-registries.conf(5), containers-registries.conf.d(5). `credential-helpers` is left to the keyring, and
-keys that are not known are left alone, as containers/image leaves them.
+Source: containers-registries.conf(5), containers-registries.conf.d(5). Keys that are not known are left alone, as
+containers/image leaves them.
 """
 
 from __future__ import annotations
@@ -101,6 +101,7 @@ def read_rules(files: RegistriesFiles) -> RegistryRules:
     rules: dict[str, RegistryRule] = {}
     aliases: dict[str, str] = {}
     search: tuple[str, ...] = ()
+    helpers: tuple[str, ...] = ()
     mode = ""
     for number, path in enumerate(files.all()):
         table = _Table(path, _toml(path))
@@ -111,9 +112,10 @@ def read_rules(files: RegistriesFiles) -> RegistryRules:
         aliases.update(_aliases(table))
         if "unqualified-search-registries" in table.values:
             search = tuple(_host(table, text) for text in table.texts("unqualified-search-registries"))
+        helpers = table.texts("credential-helpers") or helpers
         mode = table.word("short-name-mode", _MODES) or mode
     kept = tuple((name, value) for name, value in aliases.items() if value)
-    return RegistryRules(search, kept, tuple(rules.values()), mode == "enforcing")
+    return RegistryRules(search, kept, tuple(rules.values()), mode == "enforcing", helpers)
 
 
 def _drop_ins(folder: Path) -> list[Path]:

@@ -79,13 +79,15 @@ class RegistryRules:
     """The rules in force; without any, every name means what docker takes it for.
 
     `search` are registries for names without one, in order; `aliases` pairs of a short name and what it stands for.
-    With `enforcing` a short name that several registries may have is refused.
+    With `enforcing` a short name that several registries may have is refused. `helpers` are the programs that keep
+    logins for all registries, in order, and among them the files of logins as containers-auth.json.
     """
 
     search: tuple[str, ...] = ()
     aliases: tuple[tuple[str, str], ...] = ()
     rules: tuple[RegistryRule, ...] = ()
     enforcing: bool = False
+    helpers: tuple[str, ...] = ()
 
     def candidates(self, text: str) -> tuple[Reference, ...]:
         """What a name may mean, in order: itself where it names a registry; else its alias; else the name at each of

@@ -24,6 +24,7 @@ from builder.commands.connection import (
 from builder.errors import UsageError
 from builder.values.access import Credential
 from tests.commands.callers import caller
+from tests.support.keeper import Keeper
 
 
 def test_proxies_come_from_the_environment() -> None:
@@ -46,6 +47,17 @@ def test_where_logins_are_looked_for(tmp_path: Path) -> None:
         Path("/config/containers/auth.json"),
         tmp_path / "docker" / "config.json",
     )
+
+
+def test_helpers_of_registries_conf_are_asked(tmp_path: Path) -> None:
+    """`credential-helpers`, as podman reads it."""
+    keeper = Keeper(tmp_path / "bin")
+    keeper.keep("a", "kept", "1")
+    conf = tmp_path / "registries.conf"
+    conf.write_text('credential-helpers = ["containers-auth.json", "keeper"]\n')
+    environment = {**keeper.environment, "HOME": str(tmp_path), "CONTAINERS_REGISTRIES_CONF": str(conf)}
+    keyring = access_of(Connection(), caller(tmp_path, environment)).keyring
+    assert keyring.find("a", "x") == Credential("kept", "1")
 
 
 def test_a_file_of_logins_may_be_named(tmp_path: Path) -> None:

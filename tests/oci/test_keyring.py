@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from builder.errors import UsageError
-from builder.oci.keyring import AuthFiles, OneLogin
+from builder.oci.keyring import FILES, AuthFiles, OneLogin
 from builder.values.access import Credential
 from tests.support.keeper import Keeper
 
@@ -83,6 +83,21 @@ def test_a_helper_that_cannot_be_asked_is_an_error(tmp_path: Path) -> None:
     file.write_text(json.dumps({"credsStore": "gone"}))
     with pytest.raises(UsageError, match="docker-credential-gone is not in PATH"):
         AuthFiles((file,), {"PATH": str(tmp_path)}).find("a", "x")
+
+
+def test_helpers_for_every_registry_are_asked_in_their_order(tmp_path: Path) -> None:
+    """Before the files or after them, as registries.conf puts it; without the word for the files, instead of them."""
+    keeper = Keeper(tmp_path / "bin")
+    keeper.keep("a", "kept", "1")
+    file = write(tmp_path / "one", a="entry:1", b="entry:2")
+
+    def found(registry: str, *keepers: str) -> Credential | None:
+        return AuthFiles((file,), keeper.environment, None, lambda: keepers).find(registry, "x")
+
+    assert found("a", "keeper", FILES) == Credential("kept", "1")
+    assert found("a", FILES, "keeper") == Credential("entry", "1")
+    assert found("b", "keeper", FILES) == Credential("entry", "2")
+    assert found("b", "keeper") is None
 
 
 def test_a_login_of_the_command_line_is_for_one_registry() -> None:

@@ -193,8 +193,16 @@ def test_which_mirrors_serve_what(tmp_path: Path) -> None:
 
 
 def test_unknown_keys_are_left_alone(tmp_path: Path) -> None:
-    """Other programs know more keys; credential-helpers are the keyring's."""
-    assert rules_of(tmp_path, 'credential-helpers = ["x"]\nnew-key = 1\n') == RegistryRules()
+    """Other programs know more keys."""
+    assert rules_of(tmp_path, "new-key = 1\n") == RegistryRules()
+
+
+def test_helpers_that_keep_logins(tmp_path: Path) -> None:
+    """In the order in which they are asked; a list that is none is told."""
+    rules = rules_of(tmp_path, 'credential-helpers = ["containers-auth.json", "pass"]\n')
+    assert rules.helpers == ("containers-auth.json", "pass")
+    with pytest.raises(ImageError, match="credential-helpers is not a list"):
+        rules_of(tmp_path, 'credential-helpers = "pass"\n')
 
 
 def test_version_1_is_still_read(tmp_path: Path) -> None:
