@@ -42,6 +42,9 @@ LIMIT_NAMES = frozenset(_LIMITS) - {"as"}
 """What `--ulimit` knows."""
 
 _OPEN_FILES = 1024
+_NO_CORE = 1
+"""A byte: dumped nowhere. 0 means no file alone: where the kernel hands dumps to a program it does so all the same, and
+that writes the variables of who crashed, secrets among them, into the machine's journal (core(5); fs/coredump.c)."""
 _PROCESSES = 32768  # enough for any build, and an end to a fork bomb
 
 Limits = dict[int, tuple[int, int]]
@@ -53,8 +56,10 @@ def limits_of(step: StepSpec, inherited: Limits) -> Limits:
     _, files = inherited[_LIMITS["nofile"]]
     _, processes = inherited[_LIMITS["nproc"]]
     bound = _PROCESSES if processes < 0 else min(_PROCESSES, processes)
+    _, core = inherited[_LIMITS["core"]]
+    core = _NO_CORE if core < 0 else min(_NO_CORE, core)
     limits: Limits = {
-        _LIMITS["core"]: (0, 0),
+        _LIMITS["core"]: (core, core),
         _LIMITS["nofile"]: (_OPEN_FILES if files < 0 else min(_OPEN_FILES, files), files),
         _LIMITS["nproc"]: (bound, bound),
     }

@@ -60,15 +60,11 @@ static void who(void)
 	char name[256] = "", directory[256] = "";
 	gethostname(name, sizeof name);
 	printf("host name: %s\ncwd: %s\n", name, getcwd(directory, sizeof directory));
-	static const struct {
-		const char *name;
-		int number;
-	} limits[] = {{"core", RLIMIT_CORE}, {"nofile", RLIMIT_NOFILE}};
 	struct rlimit limit;
-	for (size_t i = 0; i < COUNT(limits); i++) {
-		getrlimit(limits[i].number, &limit);
-		printf("limit %s: %ld\n", limits[i].name, (long)limit.rlim_cur);
-	}
+	getrlimit(RLIMIT_CORE, &limit);
+	printf("limit core: %s\n", limit.rlim_max <= 1 ? "no dump" : "DUMPS");
+	getrlimit(RLIMIT_NOFILE, &limit);
+	printf("limit nofile: %ld\n", (long)limit.rlim_cur);
 	getrlimit(RLIMIT_NPROC, &limit);
 	printf("limit nproc: %s\n", limit.rlim_max <= 32768 ? "bounded" : "UNBOUNDED");
 	for (char **variable = environ; *variable; variable++)

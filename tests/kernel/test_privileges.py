@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 from pathlib import Path
 
@@ -80,6 +81,11 @@ class TestAuthority:
         """Without asking, no core is dumped, 1024 files may be open, and processes are bounded."""
         assert room.run("ulimit -c; ulimit -Sn").lines() == ["0", "1024"]
         assert 0 < int(room.run("ulimit -u").output) <= 32768
+
+    def test_no_core_is_handed_to_a_program(self, room: Bench) -> None:
+        """The limit is the byte that keeps a dump from the machine's crash handler too, unless there is one of 0."""
+        _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+        assert room.run("grep core /proc/self/limits").output.split()[4:6] == [str(min(hard % (1 << 64), 1))] * 2
 
     def test_asked_limits(self, room: Bench) -> None:
         """Limits are set as asked, soft and hard."""
