@@ -7,10 +7,9 @@ Nothing is decided here but the order. The door into the namespace is opened by 
 
 from __future__ import annotations
 
-import threading
 from contextlib import closing
-from dataclasses import dataclass
 
+from builder.declare import dataclass
 from builder.errors import PybuildError
 from builder.lang.checks import refusal
 from builder.lang.grammar import parse
@@ -24,16 +23,15 @@ from builder.stages.gather import Contexts, read_buildfile
 from builder.stages.hands import Hands
 from builder.stages.images import Images
 from builder.stages.layers import Layers
-from builder.stages.perform import Outcome, perform
 from builder.stages.resolve import resolve, survey
+from builder.stages.targets import perform_all
 from builder.stages.tidy import keep_limit, make_room, tidy
 from builder.store.store import Store
-from builder.values.event import Emit, Event, Note, Warned
+from builder.values.event import Emit, Note, Warned
 from builder.values.image import Image
 from builder.values.instruction import Buildfile, CheckWarning
 from builder.values.request import BuildRequest
-from builder.values.stack import Stack
-from builder.values.step import Base, ImageBase, Plan, TargetBase
+from builder.values.step import Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +45,7 @@ class BuildResult:
 
 def build(request: BuildRequest, store: Store, emit: Emit) -> BuildResult:
     """Build what was asked for. Raises a PybuildError of the kind that says what went wrong."""
-    with logged(request, store, _one_at_a_time(emit)) as hear, brought(request, store, hear) as near:
+    with logged(request, store, emit) as hear, brought(request, store, hear) as near:
         return _build(near, store, hear)
 
 
@@ -67,7 +65,7 @@ def _build(request: BuildRequest, store: Store, emit: Emit) -> BuildResult:
 
             tell_of_plain_ones(hands)
         try:
-            outcomes = _perform_all(plan, hands)
+            outcomes = perform_all(plan, hands)
         except (PybuildError, OSError) as error:
             make_room(error, store, door)
             if request.secrets:
@@ -89,24 +87,6 @@ def _exported(built: Built, hands: Hands) -> Left:
     from builder.stages.outputs import write_outputs
 
     return write_outputs(built, hands)
-
-
-def _perform_all(plan: Plan, hands: Hands) -> dict[int, Outcome]:
-    outcomes: dict[int, Outcome] = {}
-    built: dict[int, Stack] = {}
-    for target in plan.targets:
-        start = _start(target.base, built, hands)
-        outcomes[target.index] = perform(target, start, built, hands)
-        built[target.index] = outcomes[target.index].stack
-    return outcomes
-
-
-def _start(base: Base, built: dict[int, Stack], hands: Hands) -> Stack:
-    if isinstance(base, TargetBase):
-        return built[base.index]
-    if isinstance(base, ImageBase):
-        return Stack.of(hands.images.known(base.name, base.platform).image.layers)
-    return Stack()
 
 
 def check(request: BuildRequest, store: Store, emit: Emit) -> tuple[CheckWarning, ...]:
@@ -154,14 +134,3 @@ def _plan(buildfile: Buildfile, request: BuildRequest, images: Images, emit: Emi
 def _warn(warnings: tuple[CheckWarning, ...], emit: Emit) -> None:
     for warning in warnings:
         emit(Warned(warning.rule, warning.message, warning.span))
-
-
-def _one_at_a_time(emit: Emit) -> Emit:
-    """Events come from several threads; what shows them need not know."""
-    lock = threading.Lock()
-
-    def locked(event: Event) -> None:
-        with lock:
-            emit(event)
-
-    return locked

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from builder.report.text import human_size, printable
+from builder.report.text import human_seconds, human_size, printable
 from builder.report.transfers import took
 from builder.source import Span
 from builder.values.event import StepId, Transfer, Warned
@@ -22,6 +22,11 @@ def headline(step: StepId, title: str) -> str:
     """`[build 2/5] RUN make`; the blanks that joined lines leave are one blank here, and endless ones are cut."""
     text = _BLANKS.sub(" ", printable(title[:_MOST_TITLE]))
     return f"{label(step)} {text}{'...' if len(title) > _MOST_TITLE else ''}"
+
+
+def stopped(seconds: float) -> str:
+    """What is said of a step that was ended in the middle."""
+    return f"stopped after {human_seconds(seconds)}"
 
 
 def warning(event: Warned) -> str:

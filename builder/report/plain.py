@@ -23,6 +23,7 @@ from builder.values.event import (
     StepId,
     StepOutput,
     StepStarted,
+    StepStopped,
     Transfer,
     Warned,
 )
@@ -72,6 +73,8 @@ class PlainReporter:
                 return _prefixed(step, cutter.feed(data))
             case StepFinished(step, seconds):
                 return [*self._rest(step), f"{phrases.label(step)} done in {human_seconds(seconds)}"]
+            case StepStopped(step, seconds):
+                return [*self._rest(step), f"{phrases.label(step)} {phrases.stopped(seconds)}"]
             case Transfer():
                 return [self._mask.text(line) for line in self._transfer(event)]
             case Note(text):

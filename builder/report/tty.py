@@ -29,6 +29,7 @@ from builder.values.event import (
     StepId,
     StepOutput,
     StepStarted,
+    StepStopped,
     Transfer,
     Warned,
 )
@@ -76,7 +77,7 @@ class TtyReporter:
         with self._lock:
             now = time.monotonic()
             for step in self._steps.values():
-                self._leave(step.headline, f"stopped after {human_seconds(now - step.started_s)}")
+                self._leave(step.headline, phrases.stopped(now - step.started_s))
             self._screen.show([*self._above, *self._transfers.totals()], [])
             self._above = []
             self._steps.clear()
@@ -92,9 +93,9 @@ class TtyReporter:
             case StepOutput(step, data):
                 self._output(step, data)
             case StepFinished(step, seconds):
-                running = self._steps.pop(step, None)
-                headline = running.headline if running else phrases.label(step)
-                self._leave(headline, human_seconds(seconds))
+                self._end(step, human_seconds(seconds))
+            case StepStopped(step, seconds):
+                self._end(step, phrases.stopped(seconds))
             case Transfer():
                 self._transfer(event)
             case Note(text):
@@ -112,6 +113,10 @@ class TtyReporter:
         running = self._steps.get(step)
         if running is not None:
             running.tail.extend(line for line in running.cutter.feed(data) if line.strip())
+
+    def _end(self, step: StepId, right: str) -> None:
+        running = self._steps.pop(step, None)
+        self._leave(running.headline if running else phrases.label(step), right)
 
     def _transfer(self, event: Transfer) -> None:
         now_s = time.monotonic()

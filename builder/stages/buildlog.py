@@ -6,23 +6,34 @@ Only a build that did a step is kept: one that is all cached costs nothing here 
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from builder.errors import StoreError
-from builder.values.event import Contacted, Emit, Event, ImageReady, StepCached, StepFinished, StepId, StepStarted
+from builder.values.event import (
+    Contacted,
+    Emit,
+    Event,
+    ImageReady,
+    StepCached,
+    StepFinished,
+    StepId,
+    StepStarted,
+    StepStopped,
+)
 from builder.values.request import BuildRequest
 
 if TYPE_CHECKING:
     from builder.store.store import Store
-    from builder.values.build import BuildRecord, BuiltStep
+    from builder.values.build import BuildRecord, BuiltStep, Outcome
     from builder.values.contact import Contact, Contacts
 
 
 class BuildLog:
-    """Hears every event and passes it on."""
+    """Hears every event and passes it on: one at a time, whatever threads they come from, and none after the end."""
 
     def __init__(self, emit: Emit) -> None:
         self._emit = emit
@@ -31,10 +42,19 @@ class BuildLog:
         self._started: dict[StepId, bool] = {}
         self._seconds: dict[StepId, float] = {}
         self._contacts: dict[StepId, Contacts] = {}
+        self._stopped: set[StepId] = set()
         self._image: ImageReady | None = None
+        self._lock = threading.Lock()
+        self._is_over = False
 
     def hear(self, event: Event) -> None:
         """Remember what is to be kept of it."""
+        with self._lock:
+            if not self._is_over:  # a thread that was left behind may be late
+                self._take(event)
+                self._emit(event)
+
+    def _take(self, event: Event) -> None:
         match event:
             case StepStarted(step, title):
                 self._titles[step], self._started[step] = title, True
@@ -42,11 +62,17 @@ class BuildLog:
                 self._titles[step], self._started[step] = title, False
             case StepFinished(step, seconds):
                 self._seconds[step] = seconds
+            case StepStopped(step):
+                self._stopped.add(step)
             case Contacted(step, contacts):
                 self._contacts[step] = contacts
             case ImageReady():
                 self._image = event
-        self._emit(event)
+
+    def close(self) -> None:
+        """The build is over: nothing is heard from now on."""
+        with self._lock:
+            self._is_over = True
 
     def keep(self, request: BuildRequest, store: Store) -> None:
         """Write it down, if a step was done. Raises StoreError."""
@@ -73,11 +99,18 @@ class BuildLog:
 
         hidden = _hidden(request)
         for step, was_started in self._started.items():
-            outcome = Outcome.CACHED if not was_started else Outcome.DONE if step in self._seconds else Outcome.FAILED
+            outcome = self._outcome(step) if was_started else Outcome.CACHED
             contacts = self._contacts.get(step, Contacts())
             kept = Contacts(tuple(_redacted(contact, hidden) for contact in contacts.kept), contacts.more)
             title = _without(self._titles[step], hidden)
             yield BuiltStep(step, title, outcome, self._seconds.get(step, 0.0), kept)
+
+    def _outcome(self, step: StepId) -> Outcome:
+        from builder.values.build import Outcome
+
+        if step in self._seconds:
+            return Outcome.DONE
+        return Outcome.STOPPED if step in self._stopped else Outcome.FAILED
 
 
 @contextmanager
@@ -87,6 +120,7 @@ def logged(request: BuildRequest, store: Store, emit: Emit) -> Iterator[Emit]:
     try:
         yield log.hear
     finally:
+        log.close()
         with suppress(StoreError):
             log.keep(request, store)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar
 
+from builder.errors import Interrupted
 from builder.values.event import Emit, Note
 from builder.values.ladder import RootKind, Rung
 
@@ -41,13 +42,15 @@ class Door:
         self._store_root = store_root
         self._emit = emit
         self._worker: Worker | None = None
+        self._was_opened = False
+        self._owner: int | None = None  # the only thread that is let through, once the door was cleared
         self._lock = threading.Lock()
         self._network: _Asked | None = None
 
     @property
     def is_open(self) -> bool:
         """Whether the worker has been started."""
-        return self._worker is not None
+        return self._was_opened
 
     @property
     def rung(self) -> Rung:
@@ -65,6 +68,22 @@ class Door:
         if not isinstance(result, answer):
             raise TypeError(f"the worker answered {type(job).__name__} with {type(result).__name__}")
         return result
+
+    def check(self) -> None:
+        """Raises Interrupted where another thread has cleared the door: nobody waits for the work of this one."""
+        if self._owner not in (None, threading.get_ident()):
+            raise Interrupted("the build was stopped")
+
+    def clear(self) -> None:
+        """End all that is under way in the worker; when this returns it is gone. Who waits for it gets Interrupted.
+
+        From now on only the calling thread is let through, to a new worker.
+        """
+        with self._lock:
+            self._owner = threading.get_ident()
+            worker, self._worker = self._worker, None
+        if worker is not None:
+            worker.kill()
 
     def prepare_network(self, job: NetworkJob) -> None:
         """Have the network of the steps made while other things are done; once, whatever is asked for later."""
@@ -91,11 +110,13 @@ class Door:
 
     def _opened(self) -> Worker:
         with self._lock:
+            self.check()
             if self._worker is None:
                 # Not at the top: a build that never gets here should not pay for it.
                 from builder.kernel.worker_handle import start_worker
 
                 self._worker = start_worker(self._store_root)
+                self._was_opened = True
                 self._tell(self._worker)
             return self._worker
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
 from pathlib import Path
 
 from builder.errors import BuildfileError, ContextError
@@ -116,30 +117,36 @@ def _ignore_text(path: Path) -> str | None:
 
 
 class Contexts:
-    """The directories of the host that a build may take files from, opened when they are first needed."""
+    """The directories of the host that a build may take files from, opened when they are first needed.
+
+    May be used from several threads.
+    """
 
     def __init__(self, request: BuildRequest, store: Store, images: Images) -> None:
         self._request = request
         self._store = store
         self._images = images
         self._open: dict[str | None, tuple[HostTree, Fingerprints]] = {}
+        self._opening = threading.Lock()
 
     def main(self) -> HostTree:
         """The build context. Raises ContextError."""
-        if None not in self._open:
-            rules = read_ignore_rules(self._request)
-            self._open[None] = self._opened(self._request.context, rules, "the build context")
-        return self._open[None][0]
+        with self._opening:
+            if None not in self._open:
+                rules = read_ignore_rules(self._request)
+                self._open[None] = self._opened(self._request.context, rules, "the build context")
+            return self._open[None][0]
 
     def named(self, name: str) -> HostTree | None:
         """The directory that a named context is, or None where the name means an image. Raises ContextError."""
-        if name not in self._open:
-            path = self._images.directory_of(name)
-            if path is None:
-                return None
-            rules = IgnoreRules.parse(_ignore_text(path / ".dockerignore") or "", f"{path}/.dockerignore")
-            self._open[name] = self._opened(path, rules, f"the context {name}")
-        return self._open[name][0]
+        with self._opening:
+            if name not in self._open:
+                path = self._images.directory_of(name)
+                if path is None:
+                    return None
+                rules = IgnoreRules.parse(_ignore_text(path / ".dockerignore") or "", f"{path}/.dockerignore")
+                self._open[name] = self._opened(path, rules, f"the context {name}")
+            return self._open[name][0]
 
     def _opened(self, path: Path, rules: IgnoreRules, title: str) -> tuple[HostTree, Fingerprints]:
         root = host_directory(path, title)

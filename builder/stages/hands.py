@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from builder.declare import dataclass, field
 from builder.stages.door import Door
 from builder.stages.gather import Contexts
 from builder.stages.images import Images
 from builder.stages.layers import Layers
+from builder.stages.turns import Turns
 from builder.store.store import Store
 from builder.values.event import Emit
 from builder.values.request import BuildRequest
@@ -25,3 +25,4 @@ class Hands:
     door: Door
     emit: Emit
     source_date_epoch: int | None
+    turns: Turns = field(default_factory=Turns)

@@ -41,7 +41,7 @@ class Layers:
         self._sources: dict[DiffId, tuple[ImageSource, Layer]] = {}
         self._indexes: dict[DiffId, list[Entry]] = {}
         self._views: dict[ChainId, View] = {}
-        self._reading: dict[DiffId, threading.Lock] = {}  # whoever reads a layer through does it alone
+        self._busy: dict[DiffId | ChainId, threading.Lock] = {}  # who reads a layer, or merges a stack, does it alone
         self._lock = threading.Lock()
 
     def learn(self, found: FoundImage) -> None:
@@ -130,7 +130,7 @@ class Layers:
 
     def _prove(self, layer: Layer, check: Check) -> Layer:
         held = self._ensure(layer, check)
-        with self._alone(layer):
+        with self._alone(layer.diff_id):
             proven = self._proven(layer)
             if proven is not None:
                 return proven
@@ -168,7 +168,7 @@ class Layers:
         return self._index(layer, go_on)
 
     def _index(self, layer: Layer, check: Check) -> list[Entry]:
-        with self._alone(layer):
+        with self._alone(layer.diff_id):
             entries = self._indexes.get(layer.diff_id)
             if entries is None:
                 check()
@@ -186,9 +186,9 @@ class Layers:
             self._make_index(self._ensure(layer, check))
             return read_index(path)
 
-    def _alone(self, layer: Layer) -> threading.Lock:
+    def _alone(self, what: DiffId | ChainId) -> threading.Lock:
         with self._lock:
-            return self._reading.setdefault(layer.diff_id, threading.Lock())
+            return self._busy.setdefault(what, threading.Lock())
 
     def _make_index(self, held: Layer) -> None:
         temporary = self._store.blobs.temporary()
@@ -200,12 +200,16 @@ class Layers:
     def view(self, stack: Stack) -> View:
         """The merged file system of a stack."""
         view = self._views.get(stack.chain)
-        if view is None:
-            # Where there is no index, the layer must be read: that is worth a thread, looking up a table is not.
-            carry_all([layer for layer in stack.layers if not self._has_index(layer)], self._index)
-            view = View.of([self.index(layer) for layer in stack.layers])
-            self._views[stack.chain] = view
-        return view
+        if view is not None:
+            return view
+        with self._alone(stack.chain):
+            view = self._views.get(stack.chain)
+            if view is None:
+                # Where there is no index, the layer must be read: that is worth a thread, looking up a table is not.
+                carry_all([layer for layer in stack.layers if not self._has_index(layer)], self._index)
+                view = View.of([self.index(layer) for layer in stack.layers])
+                self._views[stack.chain] = view
+            return view
 
     def _has_index(self, layer: Layer) -> bool:
         return self._store.layers.has_index(layer.diff_id)

@@ -16,7 +16,7 @@ from builder.stages.mount_keys import source_in
 from builder.stages.origins import is_directory, stack_at
 from builder.stages.source_tree import HostTree, walk
 from builder.stages.unpack import tree_of
-from builder.store.caches import Sharing
+from builder.store.caches import CacheLease
 from builder.tree.pack import Item, pack_layer
 from builder.values.crossing import (
     CacheMount,
@@ -31,9 +31,12 @@ from builder.values.crossing import (
 )
 from builder.values.entry import Entry, Kind
 from builder.values.image import MEDIA_LAYER
-from builder.values.mount import BindRequest, CacheRequest, SecretRequest, SshRequest, TmpfsRequest
+from builder.values.mount import BindRequest, CacheRequest, SecretRequest, Sharing, SshRequest, TmpfsRequest
 from builder.values.stack import Stack
 from builder.values.step import ContextOrigin, ImageOrigin, MountPlan, RunStep, TargetOrigin
+
+_STRICTER = (Sharing.SHARED, Sharing.PRIVATE, Sharing.LOCKED)
+"""Ways to share a cache, each stricter than those before it."""
 
 
 @dataclass
@@ -75,9 +78,10 @@ def mounted(step: RunStep, built: Mapping[int, Stack], scratch: Path, hands: Han
     found = Mounted()
     with ExitStack() as stack:
         stack.callback(found.close)
+        leases = _leases(step, stack, hands)
         for number, plan in enumerate(step.mounts):
             room = scratch / f"mount{number}"
-            _prepare(plan, step, (built, room), found, (stack, hands))
+            _prepare(plan, step, (built, room), found, (leases, hands))
         for number, request in enumerate(_agents_of(step)):
             _ssh(number, request, step, found, hands)
         yield found
@@ -88,14 +92,15 @@ def _prepare(
     step: RunStep,
     where: tuple[Mapping[int, Stack], Path],
     found: Mounted,
-    hold: tuple[ExitStack, Hands],
+    given: tuple[Mapping[str, CacheLease], Hands],
 ) -> None:
-    request, (built, room), (_, hands) = plan.request, where, hold
+    request, (built, room), (leases, hands) = plan.request, where, given
     match request:
         case BindRequest():
             found.mounts.append(_bind(plan, request, step, (built, room), hands))
         case CacheRequest():
-            found.mounts.append(_cache(plan, request, step, (built, room), hold))
+            seed = _seed(plan, request, step, (built, room), hands) if leases[request.id].is_new else None
+            found.mounts.append(_cache(request, step, leases[request.id].directory, seed))
         case TmpfsRequest():
             found.mounts.append(TmpfsMount(_target(request.target, step), request.size_bytes, request.read_only))
         case SecretRequest():
@@ -162,20 +167,27 @@ def _items(tree: HostTree, top: bytes) -> Iterator[Item]:
             yield Item(entry._replace(uid=0, gid=0), None)
 
 
-def _cache(
-    plan: MountPlan,
-    request: CacheRequest,
-    step: RunStep,
-    where: tuple[Mapping[int, Stack], Path],
-    hold: tuple[ExitStack, Hands],
-) -> CacheMount:
-    stack, hands = hold
-    lease = hands.store.caches.lock(request.id, Sharing(request.sharing.value))
-    stack.callback(lease.lock.release)
-    is_new = not lease.directory.exists()
-    seed = _seed(plan, request, step, where, hands) if is_new else None
+def _leases(step: RunStep, stack: ExitStack, hands: Hands) -> dict[str, CacheLease]:
+    """The right to use each cache of the step until the stack closes.
+
+    Every step takes its caches in the order of their ids: two that took the same ones in different orders could wait
+    for each other for ever. A step that shows a cache twice has it once, in the strictest of the ways it asks for.
+    """
+    wanted: dict[str, Sharing] = {}
+    for plan in step.mounts:
+        if isinstance(plan.request, CacheRequest):
+            asked = wanted.get(plan.request.id, plan.request.sharing)
+            wanted[plan.request.id] = max(asked, plan.request.sharing, key=_STRICTER.index)
+    leases: dict[str, CacheLease] = {}
+    for name in sorted(wanted):
+        leases[name] = hands.store.caches.lock(name, wanted[name], hands.door.check)
+        stack.callback(leases[name].lock.release)
+    return leases
+
+
+def _cache(request: CacheRequest, step: RunStep, directory: Path, seed: Tree | None) -> CacheMount:
     return CacheMount(
-        directory=str(lease.directory),
+        directory=str(directory),
         target=_target(request.target, step),
         read_only=request.read_only,
         mode=request.mode,

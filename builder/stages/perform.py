@@ -1,16 +1,18 @@
-"""Performing: the steps of one target, one after the other, each from the cache where its key is known.
+"""Performing: one target, step by step, each step from the cache where its key is known.
 
-Here a step's outcome is only found or asked for; the work itself is in `run`, `copy` and `workdir`.
+Here a step's outcome is only found or asked for; the work itself is in `run`, `copy` and `workdir`, and which target
+goes on when is decided in `targets`.
 """
 
 from __future__ import annotations
 
 import errno
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import assert_never
 
+from builder.declare import dataclass, replace
 from builder.errors import Interrupted, PybuildError, StoreError
 from builder.stages.commit import now_s, remember
 from builder.stages.copy import gather, make_layer
@@ -20,7 +22,7 @@ from builder.stages.mount_keys import describe
 from builder.stages.origins import tree_at
 from builder.stages.workdir import make_workdir
 from builder.store.files import store_error
-from builder.values.event import StepCached, StepFinished, StepId, StepStarted
+from builder.values.event import StepCached, StepFinished, StepId, StepStarted, StepStopped
 from builder.values.image import History, Layer
 from builder.values.key import CacheKey
 from builder.values.record import StepRecord
@@ -46,60 +48,118 @@ class Done:
 
 
 @dataclass(frozen=True, slots=True)
-class _Work:
-    """A step's key and how to do it when nobody knows the key."""
+class Underway:
+    """A target before one of its steps: the file system that the step finds, and what was done so far."""
 
-    key: CacheKey
-    do: Callable[[], Layer | None]
+    target: TargetPlan
+    stack: Stack
+    done: tuple[Done, ...]
+    step_id: StepId
 
+    @property
+    def step(self) -> Step:
+        """The step that is next."""
+        return self._action.step
 
-def perform(target: TargetPlan, start: Stack, built: Mapping[int, Stack], hands: Hands) -> Outcome:
-    """Do all that a target says. Raises what its steps raise."""
-    stack = start
-    done: list[Done] = []
-    count = len(target.steps)
-    number = 0
-    for action in target.actions:
-        if not isinstance(action, Planned):
-            done.append(Done(action.created_by, 0, False))
-            continue
-        number += 1
-        step_id = StepId(target.name, number, count)
-        try:
-            record = _step(action.step, step_id, stack, built, hands)
-        except Interrupted:
-            raise
-        except PybuildError as error:
-            error.at(action.step.span)
-            raise
-        except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                raise
-            raise store_error("cannot keep what the step made", error).at(action.step.span) from error
+    @property
+    def _action(self) -> Planned:
+        action = self.target.actions[len(self.done)]
+        assert isinstance(action, Planned)
+        return action
+
+    def after(self, record: StepRecord, hands: Hands) -> Underway | Outcome:
+        """The target behind this step. Raises StoreError."""
+        stack = self.stack
         if record.diff_id is not None:
             layer = hands.layers.known(record.diff_id)
             if layer is None:
                 raise StoreError(f"the layer {record.diff_id} went away from the store", hint="build again")
             stack = stack.pushed(layer)
-        done.append(Done(action.created_by, record.created_s, record.diff_id is not None))
-    return Outcome(stack, tuple(done))
+        done = Done(self._action.created_by, record.created_s, record.diff_id is not None)
+        return _before_next(self.target, stack, (*self.done, done), replace(self.step_id, index=self.step_id.index + 1))
 
 
-def _step(step: Step, step_id: StepId, stack: Stack, built: Mapping[int, Stack], hands: Hands) -> StepRecord:
-    begun = time.monotonic()
-    work = _work(step, step_id, stack, built, hands)
-    record = None if hands.request.no_cache else _found(work.key, hands)
-    if record is not None:
-        if hands.request.secrets:
-            from builder.stages.leaks import look_through
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A step whose key nobody knows yet, and how it is done."""
 
-            record = look_through(work.key, record, hands)
-        hands.emit(StepCached(step_id, step.title))
-        return record
-    hands.emit(StepStarted(step_id, step.title, step.span))
-    record = remember(work.key, work.do(), hands)
-    hands.emit(StepFinished(step_id, time.monotonic() - begun))
-    return record
+    at: Underway
+    key: CacheKey
+    do: Callable[[], Layer | None]
+    begun_s: float  # of time.monotonic
+
+
+def begin(target: TargetPlan, start: Stack) -> Underway | Outcome:
+    """A target before its first step, over what it starts from."""
+    return _before_next(target, start, (), StepId(target.name, 1, len(target.steps)))
+
+
+def _before_next(target: TargetPlan, stack: Stack, done: tuple[Done, ...], step_id: StepId) -> Underway | Outcome:
+    """The target before its next step, with all done that only changes the config."""
+    for action in target.actions[len(done) :]:
+        if isinstance(action, Planned):
+            return Underway(target, stack, done, step_id)
+        done = (*done, Done(action.created_by, 0, False))
+    return Outcome(stack, done)
+
+
+def look(at: Underway, built: Mapping[int, Stack], hands: Hands) -> Underway | Pending | Outcome:
+    """Look the next step up: the target behind it where it is known, else the step as it waits to be done.
+
+    `built` has the file systems of the targets that are over. Raises what finding its sources raises.
+    """
+    begun_s = time.monotonic()
+    with _placed(at.step):
+        key, work = _work(at, built, hands)
+        record = None if hands.request.no_cache else _found(key, hands)
+        if record is None:
+            return Pending(at, key, work, begun_s)
+        return _known(at, key, record, hands)
+
+
+def do(pending: Pending, hands: Hands) -> Underway | Outcome:
+    """Do a step; the target behind it. Raises what the step raises.
+
+    Where another target of this build does the same just now, what comes of that is waited for and taken.
+    """
+    at = pending.at
+    with _placed(at.step), hands.turns.turn(pending.key) as waited:
+        record = _found(pending.key, hands) if waited and not hands.request.no_cache else None
+        if record is not None:
+            return _known(at, pending.key, record, hands)
+        hands.emit(StepStarted(at.step_id, at.step.title, at.step.span))
+        try:
+            record = remember(pending.key, pending.do(), hands)
+        except Interrupted:
+            hands.emit(StepStopped(at.step_id, time.monotonic() - pending.begun_s))
+            raise
+        hands.emit(StepFinished(at.step_id, time.monotonic() - pending.begun_s))
+        return at.after(record, hands)
+
+
+def _known(at: Underway, key: CacheKey, record: StepRecord, hands: Hands) -> Underway | Outcome:
+    if hands.request.secrets:
+        from builder.stages.leaks import look_through
+
+        record = look_through(key, record, hands)
+    hands.emit(StepCached(at.step_id, at.step.title))
+    return at.after(record, hands)
+
+
+@contextmanager
+def _placed(step: Step) -> Iterator[None]:
+    """Whatever goes wrong inside is shown at the step's instruction."""
+    try:
+        yield
+    except Interrupted:
+        raise
+    except PybuildError as error:
+        error.at(step.span)
+        raise
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise store_error("cannot keep what the step made", error).at(step.span) from error
 
 
 def _found(key: CacheKey, hands: Hands) -> StepRecord | None:
@@ -110,17 +170,18 @@ def _found(key: CacheKey, hands: Hands) -> StepRecord | None:
     return record
 
 
-def _work(step: Step, step_id: StepId, stack: Stack, built: Mapping[int, Stack], hands: Hands) -> _Work:
+def _work(at: Underway, built: Mapping[int, Stack], hands: Hands) -> tuple[CacheKey, Callable[[], Layer | None]]:
+    """A step's key, and how to do it when nobody knows the key."""
+    step, stack = at.step, at.stack
     match step:
         case RunStep():
             key = run_key(step, stack.chain, describe(step, built, hands), hands.request)
-            return _Work(key, lambda: _run(step, step_id, stack, built, hands))
+            return key, lambda: _run(step, at.step_id, stack, built, hands)
         case CopyStep():
             found = gather(step, tree_at(step.origin, built, hands, step.span), stack, hands)
-            return _Work(found.key, lambda: make_layer(step, found, stack, hands))
+            return found.key, lambda: make_layer(step, found, stack, hands)
         case WorkdirStep():
-            key = workdir_key(step, stack.chain, hands.request)
-            return _Work(key, lambda: make_workdir(step, stack, hands))
+            return workdir_key(step, stack.chain, hands.request), lambda: make_workdir(step, stack, hands)
         case _:
             assert_never(step)
 

@@ -20,15 +20,12 @@ from builder.values.instruction import Arg, Block, Buildfile
 from builder.values.platform import Platform
 from builder.values.request import BuildRequest
 from builder.values.step import (
-    CopyStep,
     ImageBase,
-    Origin,
     Plan,
-    RunStep,
     ScratchBase,
     TargetBase,
-    TargetOrigin,
     TargetPlan,
+    targets_used,
 )
 
 
@@ -187,7 +184,8 @@ class _Planner:
             else:
                 waiting.pop()
                 self.done[index] = self._plan_one(block, name, base)
-                waiting += [used for used in _targets_used(self.done[index]) if used not in self.done]
+                used = [one for step in self.done[index].steps for one in targets_used(step)]
+                waiting += [one for one in used if one not in self.done]
 
     def finish(self) -> Plan:
         """The plan of all that was planned."""
@@ -249,13 +247,3 @@ def _parse_platform(text: str, span: Span) -> Platform:
         return Platform.parse(text)
     except ValueError as error:
         raise BuildfileError(f"FROM --platform: {error}", span=span, hint="for example linux/arm64") from None
-
-
-def _targets_used(plan: TargetPlan) -> list[int]:
-    origins: list[Origin] = []
-    for step in plan.steps:
-        if isinstance(step, CopyStep):
-            origins.append(step.origin)
-        elif isinstance(step, RunStep):
-            origins += [mount.origin for mount in step.mounts]
-    return [origin.index for origin in origins if isinstance(origin, TargetOrigin)]

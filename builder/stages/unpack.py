@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from pathlib import Path
 
 from builder.stages.hands import Hands
@@ -25,9 +26,17 @@ def tree_of(stack: Stack, hands: Hands) -> Tree:
     with hands.layers.arriving([layer for layer, _, there in places if there is None]) as arrived:
         missing = itertools.count()
         for _, chain, there in places:
-            path = there or _unpacked(arrived(next(missing)), chain, lowers, hands)
+            path = there or _made(lambda: arrived(next(missing)), chain, lowers, hands)
             lowers = (str(path), *lowers)
     return Tree(lowers)
+
+
+def _made(arrive: Callable[[], Layer], chain: ChainId, lowers: tuple[str, ...], hands: Hands) -> Path:
+    """The snapshot of a layer that had none when it was looked for; another target may have made it since."""
+    layer = arrive()
+    with hands.turns.turn(("unpack", chain)) as waited:
+        there = hands.store.snapshots.within(hands.door.ids).find(chain) if waited else None
+        return there or _unpacked(layer, chain, lowers, hands)
 
 
 def _unpacked(held: Layer, chain: ChainId, lowers: tuple[str, ...], hands: Hands) -> Path:

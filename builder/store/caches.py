@@ -30,6 +30,11 @@ class CacheLease:
     directory: Path
     lock: locks.Lock
 
+    @property
+    def is_new(self) -> bool:
+        """Whether nobody has made the directory yet."""
+        return not self.directory.exists()
+
 
 class Caches:
     """The cache mounts of a store."""

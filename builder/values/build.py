@@ -15,6 +15,7 @@ class Outcome(StrEnum):
     DONE = "done"
     CACHED = "cached"
     FAILED = "failed"
+    STOPPED = "stopped"  # in the middle, because another one failed or somebody asked for it
 
 
 @dataclass(frozen=True, slots=True)

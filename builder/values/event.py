@@ -50,6 +50,14 @@ class StepFinished:
 
 
 @dataclass(frozen=True, slots=True)
+class StepStopped:
+    """A step was ended in the middle, because something else failed or somebody asked for it."""
+
+    step: StepId
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Transfer:
     """A blob on its way; `done` and `total` in bytes, `done == total` is the last one. `verb`: pull, push, load,
     unpack."""
@@ -107,7 +115,17 @@ class Exported:
 
 
 Event = (
-    StepStarted | StepCached | StepOutput | StepFinished | Contacted | Transfer | Note | Warned | ImageReady | Exported
+    StepStarted
+    | StepCached
+    | StepOutput
+    | StepFinished
+    | StepStopped
+    | Contacted
+    | Transfer
+    | Note
+    | Warned
+    | ImageReady
+    | Exported
 )
 
 Emit = Callable[[Event], None]

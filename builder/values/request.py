@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from builder.declare import dataclass, field
 from builder.source import SourceText
 from builder.values.access import Access
 from builder.values.compression import Compression
@@ -87,3 +87,4 @@ class BuildRequest:
     context_name: str = ""  # what people call a context that was fetched
     privileges: Privileges = field(default_factory=Privileges)
     limits: Limits = field(default_factory=Limits)
+    jobs: int | None = None  # how many targets may be under way at a time; None leaves it to the machine

@@ -6,8 +6,7 @@ final `config`; all that is left of it here is its line in the history.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from builder.declare import dataclass
 from builder.source import Span
 from builder.values.image import ImageConfig, RunConfig
 from builder.values.mount import MountRequest
@@ -112,6 +111,18 @@ class WorkdirStep:
 
 
 Step = RunStep | CopyStep | WorkdirStep
+
+
+def targets_used(step: Step) -> list[int]:
+    """The targets that a step takes files from."""
+    match step:
+        case CopyStep(origin=TargetOrigin(index)):
+            return [index]
+        case RunStep():
+            origins = [mount.origin for mount in step.mounts]
+            return [origin.index for origin in origins if isinstance(origin, TargetOrigin)]
+        case _:
+            return []
 
 
 @dataclass(frozen=True, slots=True)
