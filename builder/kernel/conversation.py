@@ -55,8 +55,6 @@ class _Stream:
         deadline = time.monotonic() + patience_s
         self._kept = self._kept.lstrip(b"\r\n")  # blank lines before a request are skipped (RFC 9112, 2.2)
         while not self._has_head():
-            if len(self._kept) > HEAD_LIMIT_BYTES:
-                raise BadMessage(400, "the head of the message is too long")
             left = deadline - time.monotonic()
             if left <= 0:
                 raise TimeoutError
@@ -71,9 +69,12 @@ class _Stream:
         return head + b"\r\n\r\n"
 
     def _has_head(self) -> bool:
-        """Whether a head is there as a whole. Raises BadMessage for lines that end otherwise, which some take."""
+        """Whether a head is there as a whole. Raises BadMessage for one too long, and for lines that end otherwise."""
         end = self._kept.find(b"\r\n\r\n")
-        if _BARE.search(self._kept, 0, len(self._kept) if end < 0 else end):
+        length = len(self._kept) if end < 0 else end
+        if length > HEAD_LIMIT_BYTES:
+            raise BadMessage(400, "the head of the message is too long")
+        if _BARE.search(self._kept, 0, length):
             raise BadMessage(400, "the lines of a head end in CR LF")
         return end >= 0
 
