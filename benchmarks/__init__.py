@@ -1,1 +1,1 @@
-"""Speed, measured beside the peers that are installed, in one run; reported as ratios, never asserted."""
+"""Speed and memory beside other builders, side by side in one run: `benchmarks/run`; see docs/performance.md."""

@@ -1,0 +1,113 @@
+"""The command line of the benchmark."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+_FULL_RUNS = 5
+_QUICK_RUNS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What was asked for."""
+
+    quick: bool
+    workloads: tuple[str, ...]
+    """Keys of workloads; none is all."""
+    peers: tuple[str, ...]
+    """Names of peers; none is all that are found."""
+    runs: int
+    cache: Path
+    room: Path
+    pybuild: str
+    """The command to measure instead of an installed copy of this checkout, or nothing."""
+    source: Path
+    """The checkout of which a copy is installed."""
+    user: str
+    json: Path | None
+    svg: Path | None
+    markdown: Path | None
+    check: bool
+
+
+def parse(words: Sequence[str]) -> Options:
+    """The options; exits where they make no sense."""
+    found = _parser().parse_args(words)
+    return Options(
+        quick=found.quick,
+        workloads=_names(found.workload),
+        peers=_names(found.peers),
+        runs=found.runs or (_QUICK_RUNS if found.quick else _FULL_RUNS),
+        cache=found.cache,
+        room=found.room,
+        pybuild=found.pybuild,
+        source=found.source,
+        user=found.user,
+        json=found.json,
+        svg=found.svg,
+        markdown=found.markdown,
+        check=not found.no_check,
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="benchmarks/run",
+        description="Builds the same images with pybuild and every other builder that is installed, and compares.",
+    )
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pybuild-benchmark"
+    parser.add_argument(
+        "--quick", action="store_true", help="smaller inputs and fewer runs: under 3 minutes once the bases are made"
+    )
+    parser.add_argument("--workload", default="", metavar="KEYS", help="only these, as in 1,3b,4 (default: all)")
+    parser.add_argument(
+        "--peers",
+        default="",
+        metavar="NAMES",
+        help="only these, as in buildah,podman; none: pybuild alone (default: all that are installed)",
+    )
+    parser.add_argument(
+        "--runs", type=int, default=0, metavar="N", help=f"runs of each (default: {_FULL_RUNS}, quick {_QUICK_RUNS})"
+    )
+    parser.add_argument(
+        "--cache",
+        type=Path,
+        default=cache,
+        metavar="DIR",
+        help="keeps bases, contexts and the installed copy (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--room",
+        type=Path,
+        default=Path("/var/tmp"),
+        metavar="DIR",
+        help="where stores are made (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--pybuild",
+        default="",
+        metavar="COMMAND",
+        help="measure this one (default: a copy of this checkout, installed in the cache)",
+    )
+    parser.add_argument(
+        "--source",
+        type=Path,
+        default=Path(__file__).resolve().parent.parent,
+        metavar="DIR",
+        help="install a copy of this checkout, as an older one to compare with (default: %(default)s)",
+    )
+    parser.add_argument("--user", default="", metavar="NAME", help="as root: run as this ordinary user")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures")
+    parser.add_argument("--svg", type=Path, metavar="FILE", help="write a plot")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the table there, between its two marks")
+    parser.add_argument("--no-check", action="store_true", help="do not compare what was built")
+    return parser
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())

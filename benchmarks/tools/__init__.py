@@ -1,0 +1,1 @@
+"""The builders that are compared, each turned into commands by a module of its own."""

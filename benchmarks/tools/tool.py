@@ -1,0 +1,35 @@
+"""What the benchmark asks of a builder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+from benchmarks.values import Build, Command, Place
+
+
+class Tool(Protocol):
+    """A builder. Each of these gives commands; none runs one."""
+
+    @property
+    def name(self) -> str:
+        """As in --peers and in the table."""
+
+    @property
+    def compression(self) -> str:
+        """With what it makes the layers of an archive, and at which level."""
+
+    def version(self) -> Command:
+        """What prints its version."""
+
+    def build(self, build: Build, place: Place) -> tuple[Command, ...]:
+        """Build an image, and write or push it where the build says so."""
+
+    def push(self, name: str, target: str, place: Place) -> tuple[Command, ...]:
+        """Send an image of the place's store to a registry."""
+
+    def layout(self, name: str, place: Place, directory: Path) -> tuple[Command, ...]:
+        """Write an image of the store into an OCI layout, compressed or not, to look at what was built."""
+
+    def remove(self, directory: Path) -> Command:
+        """Remove a directory that holds stores of its."""

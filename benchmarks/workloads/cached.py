@@ -1,0 +1,76 @@
+"""Builds of which everything is known already, and the cost of one more step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from benchmarks.materials import Materials
+from benchmarks.values import Build, Listing, Run
+from benchmarks.workloads.workload import Row, Turn
+
+_EIGHT_STEPS = """\
+FROM {base}
+ENV COLOUR=green
+WORKDIR /work
+COPY d0000/f000000 one
+RUN cat one > first
+COPY d0000/f000001 two
+RUN cat two > second
+COPY d0000/f000002 three
+RUN cat one two three > all
+"""
+_FEW, _MORE = 2, 22
+
+
+class NothingChanged:
+    """1: the build of eight steps that has just been done, again."""
+
+    rows = (Row("1", "nothing changed, 8 steps", 0.06),)
+    heavy = False
+
+    def __init__(self, materials: Materials) -> None:
+        self._base, self._context = materials.base("small"), materials.files(10)
+
+    def measure(self, turn: Turn) -> Mapping[str, Run]:
+        """Built once; all turns after that find it."""
+        buildfile = turn.kept.directory / "Buildfile"
+        build = Build(buildfile, self._context)
+        if not buildfile.exists():
+            buildfile.write_text(_EIGHT_STEPS.format(base=self._base))
+            turn.run(turn.tool.build(build, turn.kept))
+        return {"1": turn.measured(turn.tool.build(build, turn.kept))}
+
+    def results(self, turn: Turn) -> Mapping[str, Listing]:
+        """The image of the eight steps."""
+        return {"1": turn.listing(turn.kept)}
+
+
+class OneMoreStep:
+    """2: what each further `RUN true` costs, from builds of few and of more of them that no cache knows.
+
+    Each has another argument, which true ignores: pybuild would run equal ones but once, since they change nothing.
+    """
+
+    rows = (Row("2", "each further RUN true", 0.02),)
+    heavy = False
+
+    def __init__(self, materials: Materials) -> None:
+        self._base, self._context = materials.base("small"), materials.files(10)
+
+    def measure(self, turn: Turn) -> Mapping[str, Run]:
+        """The difference of two builds, by the number of steps between them."""
+        if turn.number == 0:
+            turn.run(turn.tool.build(self._steps(turn, 1, "warm"), turn.kept))
+        few = turn.measured(turn.tool.build(self._steps(turn, _FEW, "few"), turn.kept))
+        more = turn.measured(turn.tool.build(self._steps(turn, _MORE, "more"), turn.kept))
+        return {"2": more.less(few, _MORE - _FEW)}
+
+    def results(self, turn: Turn) -> Mapping[str, Listing]:
+        """The image of the longer build."""
+        return {"2": turn.listing(turn.kept)}
+
+    def _steps(self, turn: Turn, count: int, label: str) -> Build:
+        text = f"FROM {self._base}\nENV TURN={turn.number}-{label}\n" + "".join(
+            f"RUN true {number}\n" for number in range(count)
+        )
+        return Build(turn.write(text, label), self._context)

@@ -1,0 +1,81 @@
+"""What a workload is, and the turn that a tool has at it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from benchmarks.listing import listing
+from benchmarks.measure import execute, measured
+from benchmarks.tools.tool import Tool
+from benchmarks.values import Command, Listing, Place, Run
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of the table."""
+
+    key: str
+    title: str
+    target_s: float | None
+    """What ours should take at most, in the sizes of a whole run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One tool's turn: which one, a fresh place, and a place that it keeps through all its turns at this workload."""
+
+    number: int
+    tool: Tool
+    place: Place
+    kept: Place
+
+    @property
+    def second(self) -> Place:
+        """Another fresh place, for a build that must not know of the first."""
+        directory = self.place.directory / "second"
+        directory.mkdir(exist_ok=True)
+        return Place(directory)
+
+    def measured(self, commands: Iterable[Command]) -> Run:
+        """What these take, with nothing of before left to write."""
+        os.sync()
+        return measured(commands, self.place.directory)
+
+    def run(self, commands: Iterable[Command]) -> None:
+        """Run them, unmeasured."""
+        for command in commands:
+            execute(command, self.place.directory)
+
+    def write(self, text: str, name: str = "Buildfile") -> Path:
+        """A Buildfile in the fresh place."""
+        path = self.place.directory / name
+        path.write_text(text)
+        return path
+
+    def listing(self, place: Place, name: str = "bench:1") -> Listing:
+        """The files of an image that the tool has made."""
+        directory = self.place.directory / "layout"
+        self.run(self.tool.layout(name, place, directory))
+        return listing(directory)
+
+
+class Workload(Protocol):
+    """Something that every tool does in turn."""
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """Its rows of the table."""
+
+    @property
+    def heavy(self) -> bool:
+        """Whether a quick run does it once only."""
+
+    def measure(self, turn: Turn) -> Mapping[str, Run]:
+        """Do it; the runs by the key of their row. Raises CommandFailed."""
+
+    def results(self, turn: Turn) -> Mapping[str, Listing]:
+        """What has been built in this turn, by the key of the row; none where there is nothing to look at."""
