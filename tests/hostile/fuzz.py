@@ -19,6 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from builder.errors import BuildfileError, ImageError
+from builder.kernel.proxyhead import BadMessage, Body, body_of_request, body_of_response, read_request, read_response
 from builder.lang.grammar import parse
 from builder.lang.ignore import IgnoreRules
 from builder.lang.mount import parse_mount
@@ -175,6 +176,42 @@ def _http(data: bytes) -> None:
         raise unreachable(speaker.url, broken.__cause__) from broken
 
 
+def _asked(data: bytes) -> None:
+    """A request of a step: what goes on to a server is read there as it was read here, and so is its body's end."""
+    head, blank, rest = data.partition(b"\r\n\r\n")
+    request = read_request(head + blank)
+    body = body_of_request(request)
+    if request.method == "CONNECT":
+        return
+    again = read_request(request.encoded(whole_url=True))
+    assert (again.host, again.port, again.path) == (request.host, request.port, request.path)
+    assert request.encoded(whole_url=False) == again.encoded(whole_url=False)
+    at_once = _taken(body, rest, len(rest))
+    for step in (1, 3):
+        assert _taken(body_of_request(again), rest, step) == at_once
+
+
+def _answered(data: bytes) -> None:
+    head, blank, rest = data.partition(b"\r\n\r\n")
+    answer = read_response(head + blank)
+    again = read_response(answer.encoded(b"close"))
+    assert again.status == answer.status
+    for method in ("GET", "HEAD"):
+        at_once = _taken(body_of_response(answer, method), rest, len(rest))
+        assert _taken(body_of_response(again, method), rest, 1) == at_once
+
+
+def _taken(body: Body, data: bytes, step: int) -> int:
+    """How much of the data is the body's, given so many bytes at a time; below 0 where it is refused."""
+    at = 0
+    try:
+        while at < len(data) and not body.ended:
+            at += body.take(data[at : at + max(step, 1)])
+    except BadMessage:
+        return -1
+    return at
+
+
 _MANIFEST = _SAMPLE.blobs[_SAMPLE.image.manifest.digest]
 _CONFIG = _SAMPLE.blobs[_SAMPLE.image.config_descriptor.digest]
 _CHALLENGE = b'Bearer realm="https://a/t",service="s",scope="repository:x:pull", Basic realm=x'
@@ -183,6 +220,12 @@ _ANSWERS = (
     b"HTTP/1.1 401 No\r\nWWW-Authenticate: Bearer realm=x\r\nContent-Length: 0\r\n\r\n",
     b"HTTP/1.1 307 There\r\nLocation: /y\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n",
     b"HTTP/1.1 206 Part\r\nTransfer-Encoding: chunked\r\nContent-Range: bytes 3-4/5\r\n\r\n2\r\nab\r\n0\r\n\r\n",
+)
+_ASKED = (
+    b"POST http://u:p@h.test:8/a?b HTTP/1.1\r\nHost: x\r\nConnection: close, te\r\nTransfer-Encoding: chunked\r\n\r\n"
+    b"3;x=y\r\nabc\r\n0\r\nT: u\r\n\r\n",
+    b"GET http://[::1]/ HTTP/1.0\r\nContent-Length: 3\r\nConnection: content-length\r\n\r\nabcGET http://y/",
+    b"CONNECT h.test:443 HTTP/1.1\r\nHost: h.test:443\r\n\r\n",
 )
 _REFERENCES = (b"debian", b"127.0.0.1:5000/a/b-c:t.1@" + _NO_DIGEST)
 _REPOSITORIES = (b"https://h/x.git#ref:dir", b"git@h:a/b.git?tag=1")
@@ -197,6 +240,8 @@ TARGETS = (
     Target("index", read_index, (ImageError,), (_INDEX,)),
     Target("config", _config, (ImageError,), (_CONFIG,)),
     Target("challenge", lambda data: read_challenges(data.decode("latin-1")), (), (_CHALLENGE,)),
+    Target("step-request", _asked, (BadMessage,), _ASKED),
+    Target("step-answer", _answered, (BadMessage,), _ANSWERS),
     Target("http", _http, (ImageError,), _ANSWERS),
     Target("reference", _reference, (ValueError,), _REFERENCES),
     Target("platform", lambda data: Platform.parse(_text(data)), (ValueError,), (b"linux/arm/v7",)),
