@@ -14,10 +14,12 @@ from collections.abc import Callable
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NoReturn
 
-__all__ = ["dataclass", "field", "is_declared", "replace", "types_of"]
+__all__ = ["compile_all", "dataclass", "field", "is_declared", "replace", "types_of"]
 
 _MISSING: Any = object()
 _FIELDS = "__declared_fields__"
+_waiting: dict[type, Callable[[], None]] = {}
+"""What compiles the `__init__` of classes that have had no value yet."""
 
 
 class _Field:
@@ -116,11 +118,22 @@ def _refuse(_: Any, name: str, *value: object) -> NoReturn:
 def _late_init(made: Any, fields: dict[str, _Field], frozen: bool) -> Callable[..., None]:
     """An `__init__` for the first value: it puts the compiled one in its own place."""
 
-    def init(self: Any, /, *args: Any, **named: Any) -> None:
+    def settle() -> None:
+        _waiting.pop(made, None)
         made.__init__ = _compiled(made, fields, frozen)
+
+    def init(self: Any, /, *args: Any, **named: Any) -> None:
+        settle()
         made.__init__(self, *args, **named)
 
+    _waiting[made] = settle
     return init
+
+
+def compile_all() -> None:
+    """Compile what waits for its first value: for a process whose children would each do that again."""
+    for settle in tuple(_waiting.values()):
+        settle()
 
 
 def _compiled(cls: type, fields: dict[str, _Field], frozen: bool) -> Callable[..., None]:

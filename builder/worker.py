@@ -181,8 +181,14 @@ def _rooms() -> Callable[[str], tuple[RootKind, Perform]]:
     """
     from pathlib import Path
 
+    import isal.igzip_lib
+    import isal.isal_zlib  # noqa: F401 - with the line above: else each child that packs or unpacks loads it anew
+
+    from builder import declare
     from builder.kernel import rootfs, sandbox, usernet
-    from builder.tree import commit, copyup, remove, unpack
+    from builder.tree import commit, copyup, deflate, remove, unpack  # noqa: F401 - the same
+
+    declare.compile_all()
 
     def opened(directory: str) -> tuple[RootKind, Perform]:
         root_kind = rootfs.probe_root_kind(Path(directory))

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import pytest
 
-from builder.declare import dataclass, field, is_declared, replace, types_of
+from builder.declare import compile_all, dataclass, field, is_declared, replace, types_of
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -120,3 +120,18 @@ def test_types_are_known_as_written() -> None:
     """The fields of a class are known with their types as written; of any other class there are none."""
     assert types_of(Near) == {"name": "str", "number": "int", "parts": "tuple[str, ...]", "distance": "int"}
     assert is_declared(Near) and not is_declared(str) and types_of(str) == {}
+
+
+def test_all_that_waits_can_be_compiled_at_once() -> None:
+    """A process whose children make values has their classes compiled before they are forked."""
+
+    @dataclass(frozen=True, slots=True)
+    class Late:
+        """One of which nobody has made a value."""
+
+        name: str
+
+    before = Late.__init__
+    compile_all()
+    assert Late.__init__ is not before
+    assert Late("a") == Late(name="a")
