@@ -8,18 +8,19 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import report, runner
+from benchmarks import plot, report, runner
 from benchmarks.install import installed
 from benchmarks.materials import Materials
 from benchmarks.measure import CommandFailed, execute
 from benchmarks.options import Options, parse
 from benchmarks.registry import NoRegistry, registry
 from benchmarks.room import Room, room
-from benchmarks.tools.buildah import Buildah
+from benchmarks.runner import Table
+from benchmarks.tools import peers
 from benchmarks.tools.pybuild import Pybuild
 from benchmarks.tools.tool import Tool
 from benchmarks.user import WrongUser, become
-from benchmarks.workloads.all import NOT_QUICK, WORKLOADS
+from benchmarks.workloads.all import NOT_QUICK, WORKLOADS, named
 
 _QUICK_SCALE = 0.2
 
@@ -29,37 +30,48 @@ def main(words: Sequence[str]) -> int:
     options = parse(words)
     try:
         become(options.user, words)
-        return _run(options)
-    except (WrongUser, NoRegistry) as error:
+        table = _measured(options)
+    except (WrongUser, NoRegistry, peers.UnknownPeer) as error:
         print(f"benchmarks/run: {error}", file=sys.stderr)
         return 2
+    except KeyError as error:
+        print(f"benchmarks/run: there is no workload {error}; there are {', '.join(WORKLOADS)}", file=sys.stderr)
+        return 2
+    _write(options, table)
+    return 1 if any(found[report.OURS].failures for found in table.values()) else 0
 
 
-def _run(options: Options) -> int:
+def _measured(options: Options) -> Table:
+    keys = named(options.workloads) or [key for key in WORKLOADS if not (options.quick and key in NOT_QUICK)]
     options.cache.mkdir(parents=True, exist_ok=True)
     ours = Pybuild(options.pybuild or installed(options.source, options.cache))
-    tools: list[Tool] = [ours, *_peers(options.peers)]
+    tools: list[Tool] = [ours, *peers.found(options.peers)]
     with registry(options.cache / "registry") as address, room(options.room, lambda path: _remove(ours, path)) as where:
         for tool in tools:
             print(f"{tool.name}: {execute(tool.version(), where.directory).strip()}", flush=True)
         materials = Materials(options.cache, address, _QUICK_SCALE if options.quick else 1.0)
-        return _all(options, tools, materials, where)
+        table: Table = {}
+        for key in keys:
+            table |= _one(key, options, tools, materials, where)
+        print(report.memory(table))
+    return table
 
 
-def _all(options: Options, tools: Sequence[Tool], materials: Materials, where: Room) -> int:
-    failed = 0
-    for key in options.workloads or [key for key in WORKLOADS if not (options.quick and key in NOT_QUICK)]:
-        workload = WORKLOADS[key](materials)
-        runs = 1 if options.quick and workload.heavy else options.runs
-        table = runner.run(workload, tools, runs, where)
-        print(report.text(table), flush=True)
-        failed += sum(len(found[report.OURS].failures) for found in table.values())
-    return 1 if failed else 0
+def _one(key: str, options: Options, tools: Sequence[Tool], materials: Materials, where: Room) -> Table:
+    workload = WORKLOADS[key](materials)
+    most = workload.most_runs.quick if options.quick else workload.most_runs.whole
+    table = runner.run(workload, tools, min(options.runs, most), where)
+    print(report.text(table), flush=True)
+    return table
 
 
-def _peers(names: Sequence[str]) -> list[Tool]:
-    known = (Buildah("buildah", "buildah"), Buildah("podman", "podman"))
-    return [tool for tool in known if shutil.which(tool.command) and (not names or tool.name in names)]
+def _write(options: Options, table: Table) -> None:
+    if options.json:
+        options.json.write_text(report.as_json(table, options))
+    if options.svg:
+        options.svg.write_text(plot.svg(table))
+    if options.markdown:
+        report.put_markdown(options.markdown, table)
 
 
 def _remove(ours: Pybuild, path: Path) -> None:
@@ -68,3 +80,4 @@ def _remove(ours: Pybuild, path: Path) -> None:
             execute(ours.remove(path), Path(name))
     except CommandFailed as error:
         print(f"benchmarks/run: {path} stays: {error}", file=sys.stderr)
+        shutil.rmtree(path, ignore_errors=True)

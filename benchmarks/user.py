@@ -43,7 +43,8 @@ def _start_again(name: str, words: Sequence[str]) -> None:
     os.setuid(user.pw_uid)
     environment = {"HOME": user.pw_dir, "USER": name, "LOGNAME": name, "PATH": _PATH, "LANG": "C.UTF-8"}
     script = str(Path(__file__).with_name("run"))
-    os.chdir("/")
+    if not os.access(".", os.X_OK):
+        os.chdir("/")
     # The interpreter that root has may lie where nobody else may look, and so may what its PATH finds.
     python = sys.executable if os.access(sys.executable, os.X_OK) else "/usr/bin/python3"
     os.execve(python, [python, script, *words], environment)

@@ -72,7 +72,7 @@ class Build:
     push: str = ""
     """The name in a registry to which the image is sent, if any."""
     jobs: int = 0
-    """How many stages may run at a time; 0 is what the tool does by itself."""
+    """How many stages may run at a time, for tools that run one unless they are told; 0 is what the tool does."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,14 +21,12 @@ class Pybuild:
         return Command((self.command, "--version"))
 
     def build(self, build: Build, place: Place) -> tuple[Command, ...]:
-        """One command does all of it."""
+        """One command does all of it, and runs stages in parallel by itself."""
         words = ["-q", "-f", str(build.buildfile), "-t", build.push or build.name]
         if build.archive:
             words += ["-o", f"type=oci,dest={place.archive}"]
         if build.push:
             words.append("--push")
-        if build.jobs:
-            words += ["--jobs", str(build.jobs)]
         return (self._of(place, "build", *words, str(build.context)),)
 
     def push(self, name: str, target: str, place: Place) -> tuple[Command, ...]:

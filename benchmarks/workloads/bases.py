@@ -6,13 +6,13 @@ from collections.abc import Mapping
 
 from benchmarks.materials import Materials
 from benchmarks.values import Build, Listing, Run
-from benchmarks.workloads.workload import Row, Turn
+from benchmarks.workloads.workload import HEAVY, Row, Turn
 
 
 class EmptyStore:
     """3 and 3b: pull a base and run one command in it."""
 
-    heavy = True
+    most_runs = HEAVY
 
     def __init__(self, materials: Materials, row: Row, base: str) -> None:
         self.rows = (row,)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from benchmarks.materials import Materials
 from benchmarks.values import Build, Listing, Run
-from benchmarks.workloads.workload import Row, Turn
+from benchmarks.workloads.workload import ANY_NUMBER, Row, Turn
 
 _EIGHT_STEPS = """\
 FROM {base}
@@ -26,7 +26,7 @@ class NothingChanged:
     """1: the build of eight steps that has just been done, again."""
 
     rows = (Row("1", "nothing changed, 8 steps", 0.06),)
-    heavy = False
+    most_runs = ANY_NUMBER
 
     def __init__(self, materials: Materials) -> None:
         self._base, self._context = materials.base("small"), materials.files(10)
@@ -52,7 +52,7 @@ class OneMoreStep:
     """
 
     rows = (Row("2", "each further RUN true", 0.02),)
-    heavy = False
+    most_runs = ANY_NUMBER
 
     def __init__(self, materials: Materials) -> None:
         self._base, self._context = materials.base("small"), materials.files(10)

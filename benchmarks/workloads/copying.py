@@ -1,19 +1,21 @@
-"""COPY of many files, of a few that changed, and of a large one."""
+"""COPY of many files, again with one changed or none, and of a large one."""
 
 from __future__ import annotations
 
+import random
 from collections.abc import Mapping
 
+from benchmarks.generate import half_compressible
 from benchmarks.listing import listing
 from benchmarks.materials import Materials
 from benchmarks.values import Build, Listing, Run
-from benchmarks.workloads.workload import Row, Turn
+from benchmarks.workloads.workload import HEAVY, Row, Turn
 
 
 class CopyTree:
     """4 and 4c: COPY a context into an empty image, in the store, and again from an empty store as an archive."""
 
-    heavy = True
+    most_runs = HEAVY
 
     def __init__(self, materials: Materials, rows: tuple[Row, Row], context: str) -> None:
         self.rows = rows
@@ -32,3 +34,34 @@ class CopyTree:
         """Of both images."""
         store, archive = self.rows
         return {store.key: turn.listing(turn.place), archive.key: listing(turn.second.archive)}
+
+
+class CopyAgain:
+    """4b: the same COPY into a store that has it already, with one file changed, and then with nothing changed."""
+
+    rows = (
+        Row("4b", "COPY 20,000 files again, one changed", 1.0),
+        Row("4b nothing", "… with nothing changed", 0.25),
+    )
+    most_runs = HEAVY
+
+    def __init__(self, materials: Materials) -> None:
+        self._context = materials.files(materials.size(20_000))
+
+    def measure(self, turn: Turn) -> Mapping[str, Run]:
+        """In the tool's own store, where the first turn begins with the whole."""
+        build = Build(turn.write("FROM scratch\nCOPY . /data\n"), self._context)
+        if turn.number == 0:
+            self._change(-1)
+            turn.run(turn.tool.build(build, turn.kept))
+        self._change(turn.number)
+        changed = turn.measured(turn.tool.build(build, turn.kept))
+        return {"4b": changed, "4b nothing": turn.measured(turn.tool.build(build, turn.kept))}
+
+    def results(self, turn: Turn) -> Mapping[str, Listing]:
+        """The image of both is the same."""
+        found = turn.listing(turn.kept)
+        return {"4b": found, "4b nothing": found}
+
+    def _change(self, number: int) -> None:
+        (self._context / "d0000" / "f000000").write_bytes(half_compressible(random.Random(number), 4096))

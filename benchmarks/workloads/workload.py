@@ -25,6 +25,17 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
+class MostRuns:
+    """How many runs of a workload there are at most, whatever was asked for."""
+
+    quick: int
+    whole: int
+
+
+ANY_NUMBER, HEAVY, ONCE = MostRuns(100, 100), MostRuns(1, 100), MostRuns(1, 1)
+
+
+@dataclass(frozen=True, slots=True)
 class Turn:
     """One tool's turn: which one, a fresh place, and a place that it keeps through all its turns at this workload."""
 
@@ -71,8 +82,8 @@ class Workload(Protocol):
         """Its rows of the table."""
 
     @property
-    def heavy(self) -> bool:
-        """Whether a quick run does it once only."""
+    def most_runs(self) -> MostRuns:
+        """How many runs make sense."""
 
     def measure(self, turn: Turn) -> Mapping[str, Run]:
         """Do it; the runs by the key of their row. Raises CommandFailed."""

@@ -1,0 +1,31 @@
+"""Which other builders are here."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Sequence
+
+from benchmarks.tools.buildah import Buildah
+from benchmarks.tools.tool import Tool
+
+_KNOWN: tuple[Tool, ...] = (Buildah("buildah", "buildah"), Buildah("podman", "podman"))
+
+
+class UnknownPeer(Exception):
+    """A peer was asked for that is not here, or that nobody knows."""
+
+
+def found(names: Sequence[str]) -> list[Tool]:
+    """Those of these names, or all that are installed and answer; "none" is none. Raises UnknownPeer."""
+    if list(names) == ["none"]:
+        return []
+    here = [tool for tool in _KNOWN if _answers(tool)]
+    if missing := set(names) - {tool.name for tool in here}:
+        raise UnknownPeer(f"not installed, or not answering: {', '.join(sorted(missing))}")
+    return [tool for tool in here if not names or tool.name in names]
+
+
+def _answers(tool: Tool) -> bool:
+    argv = tool.version().argv
+    return shutil.which(argv[0]) is not None and subprocess.run(argv, capture_output=True, check=False).returncode == 0
