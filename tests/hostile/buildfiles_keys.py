@@ -99,6 +99,10 @@ OPTIONS: tuple[tuple[str, ...], ...] = (
 """Options of the command line that a step with `ARG A` is another step by."""
 
 
+COUNT = len(_BEFORE) + len(_FLAGS) + len(_CONFIGS) + len(OPTIONS)
+"""How many steps there are that nothing but their key tells apart."""
+
+
 def write_targets(ground: Ground) -> int:
     """Write a Buildfile in which each of these is a target of its own; how many steps of RUN it has."""
     unique = os.urandom(8).hex()  # what earlier builds in this store did is another thing
