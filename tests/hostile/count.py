@@ -6,7 +6,15 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.hostile import buildfiles_keys, test_buildfiles, test_contexts, test_layers, test_pulls, uploads
+from tests.hostile import (
+    buildfiles_keys,
+    step_requests,
+    test_buildfiles,
+    test_contexts,
+    test_layers,
+    test_pulls,
+    uploads,
+)
 from tests.hostile.fuzz import TARGETS
 
 HERE = Path(__file__).parent
@@ -16,7 +24,7 @@ class Part(NamedTuple):
     """A row: what is tried, how often, where it is written down, and how many the purpose asks for at least."""
 
     title: str
-    count: int
+    cases: int
     places: str
     least: int = 0
 
@@ -38,8 +46,8 @@ def parts() -> tuple[Part, ...]:
         ),
         Part("registries that are pushed to", len(uploads.CASES), "`uploads.py`"),
         Part(
-            "Buildfiles: destinations and names of who is who in hostile images, mounts, the language, configs of bases,"
-            " git",
+            "Buildfiles: destinations and names of who is who in hostile images, mounts, the language, configs of"
+            " bases, git",
             len(test_buildfiles.CASES),
             "`buildfiles_*.py`",
             150,
@@ -48,6 +56,11 @@ def parts() -> tuple[Part, ...]:
             "contexts: links out, pipes, sizes, depths, names, ignore files, wildcards",
             len(test_contexts.CASES),
             "`contexts.py`, `contexts_ignore.py`",
+        ),
+        Part(
+            "what steps send to their proxy, directly and with another behind it",
+            2 * len(step_requests.CASES),
+            "`step_requests.py`",
         ),
         Part("steps that must not share an entry of the cache", buildfiles_keys.COUNT, "`buildfiles_keys.py`"),
         Part(
@@ -64,7 +77,7 @@ def rows() -> list[str]:
     return [
         "| part | cases | where |",
         "| --- | --- | --- |",
-        *(f"| {part.title} | {part.count} | {part.places} |" for part in parts()),
+        *(f"| {part.title} | {part.cases} | {part.places} |" for part in parts()),
     ]
 
 
