@@ -1,9 +1,10 @@
 """The unpack job: a layer's blob becomes a snapshot directory in overlay form, verified, with its index written.
 
-One pass: the blob is decompressed, hashed, read as a tar, and every file is written and hashed, with no more memory
-than a few buffers and one row for each directory. Nothing is synced here: a snapshot can be made again from its blob,
-and whoever gives it its final name decides what must be on the platter before (one syncfs(2) costs less than an
-fsync(2) of each file). Where things are put is `place`'s business, what the blob means is `tarformat`'s.
+One pass on two threads: one decompresses the blob and hashes it, the other reads it as a tar and writes and hashes each
+file, with no more memory than a few buffers and one row for each directory. Nothing is synced here: a snapshot can be
+made again from its blob, and whoever gives it its final name decides what must be on the platter before (one syncfs(2)
+costs less than an fsync(2) of each file). Where things are put is `place`'s business, what the blob means is
+`tarformat`'s.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Self
 
 from builder.errors import ImageError, PybuildError, StoreError
 from builder.tree import bounds
+from builder.tree.ahead import Ahead
 from builder.tree.attributes import Owners
 from builder.tree.compress import decompressor
 from builder.tree.index import IndexWriter
@@ -57,9 +59,11 @@ def _unpack(job: UnpackJob) -> Unpacked:
             IndexWriter(job.index) if job.index else _NoIndex() as rows,
         ):
             stream = Measured(decompressor(job.media_type, raw), os.fstat(raw.fileno()).st_size)
-            for entry, content in read_entries(stream):
-                rows.add(_placed(placer, entry, content))
-            placer.finish()
+            with Ahead(stream) as ahead:
+                for entry, content in read_entries(ahead):
+                    rows.add(_placed(placer, entry, content))
+                placer.finish()
+                ahead.drain()
             stream.verify(diff_id)
             rows.finish(diff_id)
             return Unpacked(rows.entries, len(placer.devices))
