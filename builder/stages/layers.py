@@ -28,6 +28,9 @@ from builder.values.image import MEDIA_LAYER, Descriptor, Layer
 from builder.values.record import LayerRecord
 from builder.values.stack import Stack
 
+_VIEWS = 8
+"""How many merged views are kept: each is a table of all names of an image, and a step wants the one below its own."""
+
 
 class Layers:
     """The layers of one build: those of the store, and those that the images found so far can give.
@@ -41,6 +44,7 @@ class Layers:
         self._sources: dict[DiffId, tuple[ImageSource, Layer]] = {}
         self._indexes: dict[DiffId, list[Entry]] = {}
         self._views: dict[ChainId, View] = {}
+        self._small: dict[tuple[DiffId, Entry], bytes] = {}
         self._busy: dict[DiffId | ChainId, threading.Lock] = {}  # who reads a layer, or merges a stack, does it alone
         self._lock = threading.Lock()
 
@@ -205,11 +209,20 @@ class Layers:
         with self._alone(stack.chain):
             view = self._views.get(stack.chain)
             if view is None:
-                # Where there is no index, the layer must be read: that is worth a thread, looking up a table is not.
-                carry_all([layer for layer in stack.layers if not self._has_index(layer)], self._index)
-                view = View.of([self.index(layer) for layer in stack.layers])
-                self._views[stack.chain] = view
+                view = self._merged(stack)
+                with self._lock:
+                    self._views[stack.chain] = view
+                    if len(self._views) > _VIEWS:
+                        del self._views[next(iter(self._views))]
             return view
+
+    def _merged(self, stack: Stack) -> View:
+        below = self._views.get(stack.chains()[-2]) if len(stack.layers) > 1 else None
+        if below is not None:  # a step later only that step's layer is new
+            return below.under(self.index(stack.layers[-1]))
+        # Where there is no index, the layer must be read: that is worth a thread, looking up a table is not.
+        carry_all([layer for layer in stack.layers if not self._has_index(layer)], self._index)
+        return View.of([self.index(layer) for layer in stack.layers])
 
     def _has_index(self, layer: Layer) -> bool:
         return self._store.layers.has_index(layer.diff_id)
@@ -242,11 +255,14 @@ class Layers:
             return b""
         if located.entry.size > limit_bytes:
             raise ImageError(f"/{path.decode()} of the image is larger than {limit_bytes} bytes")
-        fd = self.contents(stack, [located])(located)()
-        try:
-            return os.read(fd, located.entry.size)
-        finally:
-            os.close(fd)
+        place = (stack.layers[located.layer].diff_id, located.content_of)
+        if place not in self._small:  # asked before each RUN, and deep in a large layer
+            fd = self.contents(stack, [located])(located)()
+            try:
+                self._small[place] = os.read(fd, located.entry.size)
+            finally:
+                os.close(fd)
+        return self._small[place]
 
     def keep_made(self, diff_id: DiffId, digest: Digest, size: int, media_type: str = MEDIA_LAYER) -> Layer:
         """Record a layer that this build has made; its blob and index are in the store."""

@@ -41,17 +41,24 @@ class Located(NamedTuple):
 class View:
     """The file system of a stack of layers. Paths are as in Entry; `b""` is the root, which is always there."""
 
-    def __init__(self, nodes: dict[bytes, Located], names: dict[bytes, set[bytes]] | None = None) -> None:
-        self._nodes = nodes
-        self._names = names
+    def __init__(self, merge: _Merge) -> None:
+        self._merge = merge
+        self._nodes = merge.nodes
+        self._names = merge.names
 
     @classmethod
     def of(cls, indexes: Sequence[Sequence[Entry]]) -> View:
         """The view of these layers, bottom first."""
         merge = _Merge()
-        for number, entries in enumerate(indexes):
-            merge.apply(number, entries)
-        return cls(merge.nodes, merge.names)
+        for entries in indexes:
+            merge.apply(entries)
+        return cls(merge)
+
+    def under(self, entries: Sequence[Entry]) -> View:
+        """The view with one more layer on top: for what it says, and a copy of the table, not for all layers again."""
+        merge = self._merge.copy()
+        merge.apply(entries)
+        return View(merge)
 
     def __len__(self) -> int:
         return len(self._nodes)
@@ -176,9 +183,19 @@ class _Merge:
         self.names: dict[bytes, set[bytes]] | None = None
         self._checked = b""  # the directory that was last seen to be one: entries come grouped by directory
         self._made_bytes = 0
+        self._layers = 0
 
-    def apply(self, number: int, entries: Sequence[Entry]) -> None:
+    def copy(self) -> _Merge:
+        """The same state for layers of its own; its `names` are made again when they are needed."""
+        copy = _Merge()
+        copy.nodes = self.nodes.copy()
+        copy._made_bytes, copy._layers = self._made_bytes, self._layers
+        return copy
+
+    def apply(self, entries: Sequence[Entry]) -> None:
         """Lay one layer on top: first what it hides, then what it has, then its further names for what it has."""
+        number = self._layers
+        self._layers += 1
         for entry in entries:
             if entry.kind is Kind.WHITEOUT:
                 self._remove(self._real(entry.path))

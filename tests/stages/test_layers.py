@@ -187,6 +187,16 @@ def test_the_view_of_a_stack(bench: Bench) -> None:
         assert layers.view(stack) is view
 
 
+def test_a_small_file_is_read_out_of_its_layer_once(bench: Bench) -> None:
+    """What was read once is known, also for stacks with more layers on top that leave the file alone."""
+    lower, upper = [row("etc"), row("etc/passwd", "names")], [row("other", "2")]
+    with Store.open(bench.root) as store:
+        layers, image = _known(bench, store, base(bench.room / "base", [lower, upper]))
+        assert layers.read_small(Stack.of(image.layers[:1]), b"etc/passwd", 10) == b"names"
+        layers.blob_path(image.layers[0]).unlink()
+        assert layers.read_small(Stack.of(image.layers), b"etc/passwd", 10) == b"names"
+
+
 def test_small_files_are_bounded(bench: Bench) -> None:
     """A small file is read through links; what is missing or no file is empty; what is too large is refused."""
     rows = [row("etc"), row("etc/real", "names"), {"path": "etc/passwd", "type": "symlink", "to": "/etc/real"}]

@@ -204,3 +204,21 @@ def test_view_equals_what_is_unpacked(layers: list[list[Entry]]) -> None:
         assert made is not None
         with Lowers(made[1]) as lowers:
             assert _contents(View.of(made[0])) == _merged(lowers)
+
+
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(_LAYERS)
+def test_a_layer_more_is_as_all_layers_at_once(layers: list[list[Entry]]) -> None:
+    """A view under one more layer is the view of all of them, and is itself what it was before."""
+    layers = [_as_a_builder_would(layer) for layer in layers]
+    try:
+        whole = View.of(layers)
+    except ImageError:
+        assume(False)
+    view = View.of([])
+    for layer in layers:
+        before = list(view.walk(b""))
+        upper = view.under(layer)
+        assert list(view.walk(b"")) == before
+        view = upper
+    assert list(view.walk(b"")) == list(whole.walk(b""))
