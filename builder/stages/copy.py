@@ -152,12 +152,9 @@ class _Copying:
         self.contents = dict(zip((entry.path for entry in files), openers, strict=True))
 
     def _source(self, entry: Entry) -> tuple[Entry, Content]:
-        """The entry as it goes into the layer: with its content's digest, owned by root if it comes from the host."""
+        """The entry as it goes into the layer: with its content's digest. (Those of the host are of root already.)"""
         content = self.contents.get(entry.path)
-        entry = entry._replace(offset=-1, digest=self.digests.get(entry.path, ""))
-        if isinstance(self.found.tree, HostTree):
-            entry = entry._replace(uid=0, gid=0, xattrs=())
-        return entry, content
+        return entry._replace(offset=-1, digest=self.digests.get(entry.path, "")), content
 
     def _make_through(self, destination: bytes, one: Picked) -> None:
         for inside, entry in one.through:

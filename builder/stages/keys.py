@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from itertools import islice
 
 from builder.values.digest import ChainId
 from builder.values.key import CacheKey, Plain, canonical, key_of
 from builder.values.request import BuildRequest
 from builder.values.security import DEFAULT_CAPABILITIES, Security
 from builder.values.step import CopyStep, RunStep, WorkdirStep
+
+_FACTS_AT_ONCE = 1000  # part of the key's form
 
 
 def run_key(step: RunStep, chain: ChainId, mounts: Sequence[Plain], request: BuildRequest) -> CacheKey:
@@ -86,8 +89,9 @@ def workdir_key(
 def digest_of_facts(facts: Iterable[Plain]) -> str:
     """One digest over many facts; they stream, however many files there are."""
     total = hashlib.sha256()
-    for fact in facts:
-        total.update(canonical(fact) + b"\n")
+    left = iter(facts)
+    while some := list(islice(left, _FACTS_AT_ONCE)):  # one call for many costs a tenth of a call for each
+        total.update(canonical(some) + b"\n")
     return total.hexdigest()
 
 

@@ -6,6 +6,7 @@ Paths are bytes relative to the tree's root, as in Entry. Nothing a path says le
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -17,7 +18,7 @@ from builder.stages.layers import Layers
 from builder.tree import bounds
 from builder.tree.fingerprint import Fingerprints
 from builder.tree.safe import Root, Walk, shown
-from builder.tree.scan import Scanned, list_directory
+from builder.tree.scan import OpenFiles, Scanned, list_directory
 from builder.tree.view import Located
 from builder.values.entry import Entry, Kind
 from builder.values.limits import raised_by
@@ -39,6 +40,9 @@ class SourceTree(Protocol):
 
     def names(self, path: bytes) -> Sequence[bytes]:
         """The sorted names in a directory, without what is hidden."""
+
+    def entries(self, path: bytes) -> Sequence[Entry]:
+        """What is in a directory, sorted by name, without what is hidden."""
 
     def digests(self, entries: Sequence[Entry]) -> list[str]:
         """The sha256 (hex) of the content of each of these files."""
@@ -84,24 +88,22 @@ def real_path(tree: SourceTree, path: bytes, follow_last: bool = True) -> bytes 
 
 def walk(tree: SourceTree, top: bytes) -> Iterator[Entry]:
     """Everything below the directory `top`, depth first, names sorted; `top` itself is left out."""
-    waiting = [top]
-    while waiting:
-        path = waiting.pop()
-        if path != top:
-            entry = tree.look(path)
-            if entry is None:
-                continue
+    frames = [iter(tree.entries(top))]
+    while frames:
+        for entry in frames[-1]:
             yield entry
-            if entry.kind is not Kind.DIR:
-                continue
-        prefix = path + b"/" if path else b""
-        waiting += [prefix + name for name in reversed(tree.names(path))]
+            if entry.kind is Kind.DIR:
+                frames.append(iter(tree.entries(entry.path)))
+                break
+        else:
+            frames.pop()
 
 
 class HostTree:
     """A directory of the host without what its ignore rules exclude. Listed as far as it is asked for.
 
     What was seen once holds for the whole build, digests too: a layer is never made of other content than its key was.
+    So of threads that look at the same thing at the same time, the first one's answer is everybody's.
     """
 
     def __init__(self, root: Root, rules: IgnoreRules, fingerprints: Fingerprints, title: str) -> None:
@@ -111,7 +113,8 @@ class HostTree:
         self._fingerprints = fingerprints
         self._listed: dict[bytes, dict[bytes, Scanned]] = {}
         self._digests: dict[bytes, str] = {}
-        self._shown: dict[bytes, list[bytes]] = {}
+        self._shown: dict[bytes, list[Entry]] = {}
+        self._hashing = threading.Lock()  # what two targets copy is read once
 
     def close(self) -> None:
         """Let go of the directory."""
@@ -126,12 +129,14 @@ class HostTree:
         return scanned.entry
 
     def names(self, path: bytes) -> Sequence[bytes]:
+        cut = len(path) + 1 if path else 0
+        return [entry.path[cut:] for entry in self.entries(path)]
+
+    def entries(self, path: bytes) -> Sequence[Entry]:
         found = self._shown.get(path)
         if found is None:
-            prefix = path + b"/" if path else b""
-            rows = self._list(path)
-            found = [name for name in sorted(rows) if self._visible(rows[name].entry._replace(path=prefix + name))]
-            self._shown[path] = found
+            seen = [scanned.entry for scanned in self._list(path).values() if self._visible(scanned.entry)]
+            found = self._shown.setdefault(path, seen)
         return found
 
     def _scanned(self, path: bytes) -> Scanned | None:
@@ -141,7 +146,7 @@ class HostTree:
     def _list(self, path: bytes) -> dict[bytes, Scanned]:
         rows = self._listed.get(path)
         if rows is None:
-            rows = self._listed[path] = list_directory(self._root, path)
+            rows = self._listed.setdefault(path, list_directory(self._root, path))
         return rows
 
     def _visible(self, entry: Entry) -> bool:
@@ -178,24 +183,25 @@ class HostTree:
                 f" {largest.size}: no layer holds more than {most}",
                 hint=f"leave out what is not needed by a line in .dockerignore; {raised_by('layer')}",
             )
-        return [self._digest(entry) for entry in entries]
+        files = OpenFiles(self._root)
+        with self._hashing:
+            return [self._digests.get(entry.path) or self._digest(files, entry) for entry in entries]
 
-    def _digest(self, entry: Entry) -> str:
-        digest = self._digests.get(entry.path)
-        if digest is None:
-            scanned = self._scanned(entry.path)
-            if scanned is None:
-                raise ContextError(f"{shown(entry.path)} went away while it was read")
-            digest = self._digests[entry.path] = self._fingerprints.digest_of(self._root, scanned)
+    def _digest(self, files: OpenFiles, entry: Entry) -> str:
+        scanned = self._scanned(entry.path)
+        if scanned is None:
+            raise ContextError(f"{shown(entry.path)} went away while it was read")
+        digest = self._digests[entry.path] = self._fingerprints.digest_of(files, scanned)
         return digest
 
     def openers(self, entries: Sequence[Entry]) -> list[Opener]:
-        return [self._opener(entry.path) for entry in entries]
+        files = OpenFiles(self._root)
+        return [self._opener(files, entry.path) for entry in entries]
 
-    def _opener(self, path: bytes) -> Opener:
+    def _opener(self, files: OpenFiles, path: bytes) -> Opener:
         def open_file() -> int:
             try:
-                return self._root.open_file(path, follow_last=False)
+                return files.open(path)
             except OSError as error:
                 raise ContextError(f"cannot read {shown(path)} in {self.title}: {error.strerror}") from error
 
@@ -230,6 +236,11 @@ class StackTree:
 
     def names(self, path: bytes) -> Sequence[bytes]:
         return self._view.children(path)
+
+    def entries(self, path: bytes) -> Sequence[Entry]:
+        prefix = path + b"/" if path else b""
+        located = (self._view.get(prefix + name) for name in self._view.children(path))
+        return [one.entry for one in located if one is not None]
 
     def digests(self, entries: Sequence[Entry]) -> list[str]:
         return [entry.digest for entry in entries]

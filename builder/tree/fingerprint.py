@@ -19,8 +19,8 @@ import time
 from pathlib import Path
 
 from builder.errors import ContextError
-from builder.tree.safe import Root, WrongKind, shown
-from builder.tree.scan import Scanned
+from builder.tree.safe import WrongKind, shown
+from builder.tree.scan import OpenFiles, Scanned
 
 FINGERPRINT_VERSION = 1
 _CLOCK_TICK_NS = 2_000_000_000
@@ -45,7 +45,7 @@ class Fingerprints:
         except (OSError, ValueError, RecursionError):
             return cls(path, {})
 
-    def digest_of(self, root: Root, scanned: Scanned) -> str:
+    def digest_of(self, files: OpenFiles, scanned: Scanned) -> str:
         """The sha256 (hex) of a regular file of the context, read only if it is not remembered. Raises ContextError."""
         entry = scanned.entry
         name = entry.path.decode("utf-8", "surrogateescape")
@@ -55,7 +55,7 @@ class Fingerprints:
             self._seen[name] = row
             return row[1]
         now_ns = time.time_ns()
-        digest, after = _read(root, scanned)
+        digest, after = _read(files, scanned)
         if after == facts and scanned.ctime_ns < now_ns - _CLOCK_TICK_NS:
             self._seen[name] = (facts, digest)
             self._is_changed = True
@@ -120,11 +120,11 @@ def _columns(document: object) -> dict[str, tuple[str, str]]:
     return dict(zip(paths, zip(facts, digests, strict=True), strict=True))
 
 
-def _read(root: Root, scanned: Scanned) -> tuple[str, str]:
+def _read(files: OpenFiles, scanned: Scanned) -> tuple[str, str]:
     """The digest of the file and, as they are after reading, its facts. Raises ContextError."""
     path = scanned.entry.path
     try:
-        fd = root.open_file(path, follow_last=False)
+        fd = files.open(path)
         try:
             digest, size = _hashed(fd, scanned.entry.size)
             after = os.fstat(fd)

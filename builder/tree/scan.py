@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from builder.errors import ContextError
-from builder.tree.safe import Root, Walk, shown
+from builder.tree.safe import Root, Walk, WrongKind, kind_word, shown
 from builder.values.entry import Entry, Kind
 
+_READ = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_NOFOLLOW | os.O_CLOEXEC
 MAX_LINKS = 40  # as the kernel follows, path_resolution(7)
 
 
@@ -127,6 +128,55 @@ def list_directory(root: Root, path: bytes) -> dict[bytes, Scanned]:
     finally:
         os.close(fd)
     return found
+
+
+class OpenFiles:
+    """Opens the regular files of a context, best in the order of their paths. For one thread.
+
+    The directory of the last file is kept open: it was opened beneath the context's handle, and a single name in it
+    leads nowhere else.
+    """
+
+    def __init__(self, root: Root) -> None:
+        self._root = root
+        self._directory = b""
+        self._fd = -1
+
+    def open(self, path: bytes) -> int:
+        """A descriptor of the file. Raises OSError; WrongKind for what is no regular file, without having opened it."""
+        directory, _, name = path.rpartition(b"/")
+        if self._fd < 0 or directory != self._directory:
+            self.close()
+            self._fd = self._root.open_dir(directory, os.O_PATH, follow_last=False)
+            self._directory = directory
+        # As Root.open_file does it: a look that opens nothing, and a second one in case it was exchanged in between.
+        looked = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self._fd)
+        try:
+            _require_file(path, looked)
+        finally:
+            os.close(looked)
+        fd = os.open(name, _READ, dir_fd=self._fd)
+        try:
+            _require_file(path, fd)
+        except BaseException:
+            os.close(fd)
+            raise
+        return fd
+
+    def close(self) -> None:
+        """Let go of the directory."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+    def __del__(self) -> None:
+        self.close()
+
+
+def _require_file(path: bytes, fd: int) -> None:
+    mode = os.fstat(fd).st_mode
+    if not stat.S_ISREG(mode):
+        raise WrongKind(path, kind_word(mode))
 
 
 def _first_of(pair: tuple[bytes, os.DirEntry[str]]) -> bytes:

@@ -8,6 +8,7 @@ Sources: POSIX.1-2017, pax (ustar and pax interchange formats); OCI image-spec, 
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 from builder.errors import ImageError
@@ -58,8 +59,7 @@ def header(entry: Entry) -> bytes:
     if len(name) > 100:
         split = _split_at(name)
     if (
-        fraction_ns
-        or entry.xattrs
+        entry.xattrs
         or split < 0
         or len(link) > 100
         or not 0 <= seconds <= _MAX_NUMBER
@@ -69,7 +69,11 @@ def header(entry: Entry) -> bytes:
     ):
         return _extended(entry, name, seconds, fraction_ns, type_flag)
     fields = b"%07o\0%07o\0%07o\0%011o\0%011o\0" % (entry.mode, entry.uid, entry.gid, entry.size, seconds)
-    return _plain(name, link, split, type_flag, fields, entry.rdev)
+    plain = _plain(name, link, split, type_flag, fields, entry.rdev)
+    if fraction_ns:  # of most files this is all that does not fit
+        body = _record(b"mtime", _decimal_seconds(entry.mtime_ns))
+        return _pax_block(len(body)) + body.ljust(TAR_BLOCK_BYTES, b"\0") + plain
+    return plain
 
 
 def tar_name(entry: Entry) -> bytes:
@@ -154,14 +158,15 @@ def _extended(entry: Entry, name: bytes, seconds: int, fraction_ns: int, type_fl
         numbers.append(value if value <= limit else 0)
     records += [(b"SCHILY.xattr." + _xattr_key(key, entry), value) for key, value in entry.xattrs]
     body = b"".join([_record(key, value) for key, value in sorted(records)])
-    pax_fields = b"0000644\x000000000\x000000000\0%011o\x0000000000000\0" % len(body)
     fields = b"%07o\0%07o\0%07o\0%011o\0%011o\0" % (entry.mode, *numbers, seconds)
-    return (
-        _plain(_PAX_NAME, b"", 0, b"x", pax_fields)
-        + body
-        + padding(len(body))
-        + _plain(name, link, split, type_flag, fields, entry.rdev)
-    )
+    return _pax_block(len(body)) + body + padding(len(body)) + _plain(name, link, split, type_flag, fields, entry.rdev)
+
+
+@lru_cache(maxsize=64)
+def _pax_block(size: int) -> bytes:
+    """The block before PAX records of so many bytes."""
+    fields = b"0000644\x000000000\x000000000\0%011o\x0000000000000\0" % size
+    return _plain(_PAX_NAME, b"", 0, b"x", fields)
 
 
 def _xattr_key(key: str, entry: Entry) -> bytes:

@@ -17,7 +17,7 @@ from builder.errors import ContextError
 from builder.tree import fingerprint
 from builder.tree.fingerprint import Fingerprints
 from builder.tree.safe import Root
-from builder.tree.scan import Scanned, list_directory, open_context
+from builder.tree.scan import OpenFiles, Scanned, list_directory, open_context
 
 
 @pytest.fixture
@@ -55,13 +55,13 @@ def test_digest_is_the_contents(context: Root, tmp_path: Path) -> None:
     """An unknown file is read, in several pieces if it is large."""
     data = os.urandom((2 << 20) + 5)
     (tmp_path / "context" / "f").write_bytes(data)
-    assert Fingerprints.load(tmp_path / "t").digest_of(context, _only(context)) == _sha256(data)
+    assert Fingerprints.load(tmp_path / "t").digest_of(OpenFiles(context), _only(context)) == _sha256(data)
 
 
 def test_empty_file(context: Root, tmp_path: Path) -> None:
     """An empty file has the digest of nothing."""
     (tmp_path / "context" / "f").write_bytes(b"")
-    assert Fingerprints.load(tmp_path / "t").digest_of(context, _only(context)) == _sha256(b"")
+    assert Fingerprints.load(tmp_path / "t").digest_of(OpenFiles(context), _only(context)) == _sha256(b"")
 
 
 @pytest.mark.usefixtures("no_wait")
@@ -70,17 +70,17 @@ def test_unchanged_file_is_not_read(context: Root, tmp_path: Path) -> None:
     (tmp_path / "context" / "f").write_bytes(b"abc")
     scanned = _only(context)
     table = Fingerprints.load(tmp_path / "t")
-    table.digest_of(context, scanned)
+    table.digest_of(OpenFiles(context), scanned)
     table.save()
     os.unlink(tmp_path / "context" / "f")
-    assert Fingerprints.load(tmp_path / "t").digest_of(context, scanned) == _sha256(b"abc")
+    assert Fingerprints.load(tmp_path / "t").digest_of(OpenFiles(context), scanned) == _sha256(b"abc")
 
 
 def test_fresh_file_is_not_remembered(context: Root, tmp_path: Path) -> None:
     """A file that changed within the clock's tick is read again next time, since a change could hide in the tick."""
     (tmp_path / "context" / "f").write_bytes(b"abc")
     table = Fingerprints.load(tmp_path / "t")
-    table.digest_of(context, _only(context))
+    table.digest_of(OpenFiles(context), _only(context))
     table.save()
     assert not (tmp_path / "t").exists()
 
@@ -91,7 +91,7 @@ def test_file_at_rest_is_remembered(context: Root, tmp_path: Path) -> None:
     os.utime(tmp_path / "context" / "f", (2**33, 2**33))
     time.sleep(2.1)
     table = Fingerprints.load(tmp_path / "t")
-    table.digest_of(context, _only(context))
+    table.digest_of(OpenFiles(context), _only(context))
     table.save()
     assert json.loads((tmp_path / "t").read_bytes())["paths"] == ["f"]
 
@@ -105,7 +105,7 @@ def test_every_change_is_seen(context: Root, tmp_path: Path, old: bytes, new: by
     file.write_bytes(old)
     before = os.stat(file)
     table = Fingerprints.load(tmp_path / "t")
-    table.digest_of(context, _only(context))
+    table.digest_of(OpenFiles(context), _only(context))
     table.save()
     _wait_for_the_next_tick(tmp_path / "probe", before.st_ctime_ns)
     if how == "rename":
@@ -118,7 +118,7 @@ def test_every_change_is_seen(context: Root, tmp_path: Path, old: bytes, new: by
         file.write_bytes(new)
     if how == "keep mtime":
         os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
-    assert Fingerprints.load(tmp_path / "t").digest_of(context, _only(context)) == _sha256(new)
+    assert Fingerprints.load(tmp_path / "t").digest_of(OpenFiles(context), _only(context)) == _sha256(new)
 
 
 @pytest.mark.usefixtures("no_wait")
@@ -130,13 +130,13 @@ def test_file_that_changes_while_it_is_read(context: Root, tmp_path: Path) -> No
     file.write_bytes(b"xyz")
     os.utime(file, ns=(5, 5))
     table = Fingerprints.load(tmp_path / "t")
-    assert table.digest_of(context, scanned) == _sha256(b"xyz")
+    assert table.digest_of(OpenFiles(context), scanned) == _sha256(b"xyz")
     table.save()
     assert not (tmp_path / "t").exists()
     for data in (b"longer", b"s"):
         file.write_bytes(data)
         with pytest.raises(ContextError, match="changed while it was read"):
-            table.digest_of(context, scanned)
+            table.digest_of(OpenFiles(context), scanned)
 
 
 def test_endless_growth_is_not_followed(context: Root, tmp_path: Path) -> None:
@@ -146,7 +146,7 @@ def test_endless_growth_is_not_followed(context: Root, tmp_path: Path) -> None:
     scanned = _only(context)
     os.truncate(file, 1 << 40)
     with pytest.raises(ContextError, match="changed"):
-        Fingerprints.load(tmp_path / "t").digest_of(context, scanned)
+        Fingerprints.load(tmp_path / "t").digest_of(OpenFiles(context), scanned)
 
 
 def test_fifo_in_place_of_a_file(context: Root, tmp_path: Path) -> None:
@@ -158,15 +158,15 @@ def test_fifo_in_place_of_a_file(context: Root, tmp_path: Path) -> None:
     file.unlink()
     os.mkfifo(file)
     with pytest.raises(ContextError, match="named pipe"):
-        table.digest_of(context, scanned)
+        table.digest_of(OpenFiles(context), scanned)
     file.unlink()
     os.symlink("/etc/passwd", file)
     with pytest.raises(ContextError):
-        table.digest_of(context, scanned)
+        table.digest_of(OpenFiles(context), scanned)
     file.unlink()
     file.mkdir()
     with pytest.raises(ContextError):
-        table.digest_of(context, scanned)
+        table.digest_of(OpenFiles(context), scanned)
 
 
 def test_missing_file_is_plain(context: Root, tmp_path: Path) -> None:
@@ -175,7 +175,7 @@ def test_missing_file_is_plain(context: Root, tmp_path: Path) -> None:
     scanned = _only(context)
     os.unlink(tmp_path / "context" / "f")
     with pytest.raises(ContextError, match="cannot read f"):
-        Fingerprints.load(tmp_path / "t").digest_of(context, scanned)
+        Fingerprints.load(tmp_path / "t").digest_of(OpenFiles(context), scanned)
 
 
 @pytest.mark.parametrize(
@@ -197,7 +197,7 @@ def test_damaged_table_is_an_empty_one(context: Root, tmp_path: Path, data: byte
     """A table that cannot be understood is as good as none."""
     (tmp_path / "t").write_bytes(data)
     (tmp_path / "context" / "f").write_bytes(b"abc")
-    assert Fingerprints.load(tmp_path / "t").digest_of(context, _only(context)) == _sha256(b"abc")
+    assert Fingerprints.load(tmp_path / "t").digest_of(OpenFiles(context), _only(context)) == _sha256(b"abc")
 
 
 @pytest.mark.usefixtures("no_wait")
@@ -208,7 +208,7 @@ def test_rows_of_other_files_stay(context: Root, tmp_path: Path) -> None:
     both = list_directory(context, b"")
     for name in (b"a", b"\xff"):
         table = Fingerprints.load(tmp_path / "t")
-        table.digest_of(context, both[name])
+        table.digest_of(OpenFiles(context), both[name])
         table.save()
         table.save()
     assert json.loads((tmp_path / "t").read_bytes())["paths"] == ["a", "\udcff"]
@@ -222,7 +222,7 @@ def test_half_a_table_of_a_killed_process_is_no_hindrance(context: Root, tmp_pat
     (tmp_path / "context" / "f").write_bytes(b"abc")
     (tmp_path / "t.new").write_bytes(b"x" * 10_000)
     table = Fingerprints.load(tmp_path / "t")
-    table.digest_of(context, _only(context))
+    table.digest_of(OpenFiles(context), _only(context))
     table.save()
     assert json.loads((tmp_path / "t").read_bytes())["paths"] == ["f"]
     assert not (tmp_path / "t.new").exists()
@@ -233,7 +233,7 @@ def test_table_that_cannot_be_written_is_no_error(context: Root, tmp_path: Path)
     """A table without a place costs the table, not the build."""
     (tmp_path / "context" / "f").write_bytes(b"abc")
     table = Fingerprints.load(tmp_path / "no" / "t")
-    table.digest_of(context, _only(context))
+    table.digest_of(OpenFiles(context), _only(context))
     table.save()
     assert not (tmp_path / "no").exists()
 
@@ -245,10 +245,10 @@ def test_known_files_are_quick(context: Root, tmp_path: Path) -> None:
         (tmp_path / "context" / f"f{number}").write_bytes(b"")
     table = Fingerprints.load(tmp_path / "t")
     for scanned in list_directory(context, b"").values():
-        table.digest_of(context, scanned)
+        table.digest_of(OpenFiles(context), scanned)
     table.save()
     before = time.process_time()
     table = Fingerprints.load(tmp_path / "t")
     for scanned in list_directory(context, b"").values():
-        table.digest_of(context, scanned)
+        table.digest_of(OpenFiles(context), scanned)
     assert time.process_time() - before < 0.2  # of 5,000; measured: 0.03

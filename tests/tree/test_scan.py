@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from builder.errors import ContextError
-from builder.tree.safe import Root
-from builder.tree.scan import EVERYTHING, Scanned, find_source, list_directory, open_context, scan
+from builder.tree.safe import Root, WrongKind
+from builder.tree.scan import EVERYTHING, OpenFiles, Scanned, find_source, list_directory, open_context, scan
 from builder.values.entry import Kind
 
 
@@ -243,3 +243,32 @@ def test_context_that_is_none(tmp_path: Path) -> None:
 def test_everything_leaves_nothing_out() -> None:
     """The rules that stand for no rules."""
     assert not EVERYTHING.excludes("x") and not EVERYTHING.may_readmit_below("x")
+
+
+def test_files_are_opened_one_after_the_other(tmp_path: Path) -> None:
+    """Files of several directories, in any order, each with its own content."""
+    for name in ("a", "d/b", "d/e/c"):
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
+        (tmp_path / name).write_text(name)
+    with open_context(tmp_path) as root:
+        files = OpenFiles(root)
+        for path in (b"d/b", b"a", b"d/e/c", b"d/b"):
+            with os.fdopen(files.open(path), "rb") as file:
+                assert file.read() == path
+
+
+def test_only_regular_files_are_opened(tmp_path: Path) -> None:
+    """Neither a pipe, which would make us wait, nor a link, a directory, or a file behind a link."""
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d/file").write_text("x")
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("d/file")
+    (tmp_path / "dir").symlink_to("d")
+    with open_context(tmp_path) as root:
+        files = OpenFiles(root)
+        for path, kind in ((b"pipe", "a named pipe"), (b"link", "a symbolic link"), (b"d", "a directory")):
+            with pytest.raises(WrongKind) as caught:
+                files.open(path)
+            assert caught.value.kind == kind
+        with pytest.raises(OSError, match="symbolic links"):
+            files.open(b"dir/file")
