@@ -53,9 +53,7 @@ def main() -> NoReturn:
 def run(words: Sequence[str], caller: Caller) -> int:
     """Carry out a command line; every failure ends as text on standard error and an exit code."""
     try:
-        from builder.commands.app import run as run_command
-
-        return run_command(words, caller)
+        return _carry_out(words, caller)
     except KeyboardInterrupt as stop:
         number = _number(stop)
         return _fail(Interrupted(f"stopped by {signal.Signals(number).name}", signal_number=number), caller)
@@ -68,6 +66,19 @@ def run(words: Sequence[str], caller: Caller) -> int:
         return _fail(known, caller) if known else _bug(error, caller)
     except Exception as error:
         return _bug(error, caller)
+
+
+def _carry_out(words: Sequence[str], caller: Caller) -> int:
+    from builder.commands.plainline import read_plain
+
+    options = read_plain(words, caller.directory)
+    if options is None:
+        from builder.commands.app import run as run_command
+
+        return run_command(words, caller)
+    from builder.commands.build import build
+
+    return build(options, caller)
 
 
 def _caller() -> Caller:
