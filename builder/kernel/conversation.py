@@ -177,12 +177,13 @@ class Conversation:
         return False
 
     def _turn_down(self, contact: Contact, error: Refused | Unreachable) -> None:
+        asked = replace(contact, path="").target
         if isinstance(error, Refused):
             self._note(replace(contact, refusal=str(error)))
-            self._refuse(403, f"{contact.host}:{contact.port}: {error}")
+            self._refuse(403, f"{asked}: {error}")
         else:
             self._note(replace(contact, failure=str(error)))
-            self._refuse(502, f"{contact.host}:{contact.port}: {error}")
+            self._refuse(502, f"{asked}: {error}")
 
     def _request(self, head: RequestHead) -> bool:
         contact = self.asked = Contact(head.method, head.host, head.port, head.path)

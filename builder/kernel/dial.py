@@ -59,7 +59,7 @@ class Dialler:
         try:
             proxy = self.route(scheme, host, port)
         except ValueError as error:
-            raise Unreachable(str(error)) from None
+            raise Unreachable(f"this machine's own proxy cannot be used: {error}") from None
         if not proxy:
             return Dialled(self._direct(host, port))
         return _to_proxy(proxy)

@@ -16,6 +16,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 Address = IPv4Address | IPv6Address
 
 _NAME = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})*\Z")
+_SHORT = re.compile(r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)\Z")
 _LONGEST = 253
 _LOCAL = "localhost"
 _METADATA = frozenset(
@@ -44,6 +45,8 @@ class HostPattern:
             raise ValueError("names that are not ASCII are written as they are looked up: xn--…")
         if len(host) > _LONGEST or not _NAME.match(host.removeprefix("*.")):
             raise ValueError("it is neither a host, nor *. and a domain, nor an address")
+        if _SHORT.match(host):
+            raise ValueError("an address is written whole, with four numbers")  # `127.1`: compared as such it is none
         return cls(host, port)
 
     def __str__(self) -> str:

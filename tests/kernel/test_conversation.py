@@ -241,6 +241,12 @@ def test_what_is_no_request(data: bytes, status: int) -> None:
         assert step.say(data).startswith(b"HTTP/1.1 %d " % status)
 
 
+def test_a_refusal_names_the_host_as_people_write_it() -> None:
+    """IPv6 is in brackets, so that its port can be told from it."""
+    with proxied() as step:
+        assert b"\r\n\r\npybuild: [::1]:7: ::1 is this machine's own" in step.get("http://[0::1]:7/")
+
+
 def test_blank_lines_before_a_request() -> None:
     """Some clients send one after a body; they are skipped."""
     with server(answering(b"fine")) as port, proxied("127.0.0.1") as step:

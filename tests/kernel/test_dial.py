@@ -136,6 +136,15 @@ class TestChains:
         with pytest.raises(Unreachable, match=r"the proxy 127\.0\.0\.1"):
             dialler(proxy=url).tunnel("far.invalid", 443)
 
+    def test_one_that_is_misspelt(self) -> None:
+        """What its variable holds is said to be no proxy, without its words."""
+
+        def route(*_: object) -> str:
+            raise ValueError("not an http or https proxy")
+
+        with pytest.raises(Unreachable, match="own proxy cannot be used"):
+            Dialler(HostRules(), route).tunnel("far.invalid", 443)
+
     def test_patterns_count_before_it(self) -> None:
         """A host that is not admitted is not asked of another proxy either."""
         with pytest.raises(Refused, match="not among"):
