@@ -18,6 +18,7 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*\Z")
 _HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,252})\Z")
 _SIZE = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,6})?) ?([kmgtp]?)(?:i?b)?\Z", re.IGNORECASE)
 _LIMIT = re.compile(r"-1\Z|[0-9]{1,18}\Z")
+_JOBS = re.compile(r"[0-9]{1,4}\Z")
 _POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
 _ULIMITS = (
     *("core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice"),
@@ -152,6 +153,13 @@ def read_memory(text: str | None) -> int:
     if not 0 < size_bytes < 1 << 63:
         raise bad("--memory", f"{text!r} is not a size", "--memory NUMBER[k|m|g], such as 512m")
     return size_bytes
+
+
+def read_jobs(text: str) -> int:
+    """`--jobs NUMBER`, 0 for no bound, as podman has it."""
+    if not _JOBS.match(text):
+        raise bad("--jobs", f"{text[:100]!r} is not a number of stages", "--jobs NUMBER, such as 4")
+    return int(text)
 
 
 def read_allow(words: tuple[str, ...]) -> tuple[str, ...]:

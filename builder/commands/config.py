@@ -18,6 +18,7 @@ from builder.values.settings import Setting, Settings
 _NOTHING = {
     "store.limit": "no limit",
     "build.compression-level": "the compression's own",
+    "build.jobs": "two for each CPU, at least 4",
     "registries.search": "as registries.conf says, else docker.io",
     "registries.mirrors": "as registries.conf says",
     "registries.authfile": "podman's and docker's",
@@ -25,7 +26,7 @@ _NOTHING = {
 }
 """What a value that says nothing means; lists say "none"."""
 
-_LEVELS = ("build.compression-level",)
+_LEVELS = ("build.compression-level", "build.jobs")
 """Numbers whose 0 is a number like others."""
 
 Json = str | int | float | None | list[str] | dict[str, list[str]]

@@ -79,6 +79,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(("--ssh",), Group.STEPS, "an agent: default, or ID=SOCKET", "AGENT", True),
     Option(("--ulimit",), Group.STEPS, "NAME=SOFT[:HARD], such as nofile=1024", "LIMIT", True),
     Option(("-m", "--memory"), Group.STEPS, "memory limit of a step, such as 512m or 2g", "SIZE"),
+    Option(("--jobs",), Group.STEPS, "stages built at a time (0: no bound)", "NUMBER"),
     Option(("--security",), Group.STEPS, "sandbox, or nested: steps may make namespaces", "MODE"),
     Option(("--cap-add",), Group.STEPS, "a capability more for steps", "CAP", True),
     Option(("--cap-drop",), Group.STEPS, "a capability less for steps, or ALL", "CAP", True),
@@ -120,6 +121,7 @@ class BuildOptions:
     ssh: tuple[str, ...] = ()
     ulimit: tuple[str, ...] = ()
     memory: str | None = None
+    jobs: str | None = None
     security: str | None = None
     cap_add: tuple[str, ...] = ()
     cap_drop: tuple[str, ...] = ()

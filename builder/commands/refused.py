@@ -60,7 +60,6 @@ REFUSED: Final[Mapping[str, str]] = {
     "--inherit-annotations": _HISTORY,
     "--inherit-labels": _HISTORY,
     "--isolation": _SANDBOX,
-    "--jobs": "leave the option out",
     "--layer-label": "use --label NAME=VALUE",
     "--layers": _BY_DEFAULT,
     "--logfile": "redirect standard error: pybuild ... 2>FILE",

@@ -66,6 +66,7 @@ def request_of(options: BuildOptions, caller: Caller) -> BuildRequest:
         add_hosts=tuple(arguments.read_add_host(word) for word in options.add_host),
         ulimits=tuple(arguments.read_ulimit(word) for word in options.ulimit),
         memory_bytes=arguments.read_memory(options.memory),
+        jobs=settings.jobs.value if options.jobs is None else arguments.read_jobs(options.jobs),
         proxies=tuple(pair for pair in arguments.proxies_of(environment) if pair[0] not in given),
         access=access_of(_connection(options), caller, _pushed_to(outputs, options.tag)),
         compression=settings.compression.value,

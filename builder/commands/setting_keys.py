@@ -16,6 +16,8 @@ from builder.values.ladder import NetworkMode
 from builder.values.limit_names import BOUNDS, Bound
 from builder.values.settings import Mirrors
 
+_MOST_JOBS = 9999
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -90,6 +92,12 @@ def _level(value: object, _: Place) -> int:
     return value
 
 
+def _jobs(value: object, _: Place) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= _MOST_JOBS:
+        raise ValueError(f"{value!r} is not a whole number from 0 to {_MOST_JOBS}")
+    return value
+
+
 def _texts(value: object, _: Place) -> tuple[str, ...]:
     return tuple(_location(item) for item in _list(value))
 
@@ -150,6 +158,7 @@ KEYS: tuple[Key, ...] = (
     Key("build", "network", "network", _network, '"auto", "none", "host" or "proxy"'),
     Key("build", "compression", "compression", _compression, '"gzip", "zstd" or "none"'),
     Key("build", "compression-level", "compression_level", _level, "3"),
+    Key("build", "jobs", "jobs", _jobs, "4"),
     Key("registries", "search", "search", _texts, '["registry.example.com", "docker.io"]'),
     Key("registries", "mirrors", "mirrors", _mirrors, '{"docker.io" = ["mirror.example.com"]}'),
     Key("registries", "insecure", "insecure", _texts, '["registry.example.com:5000"]'),

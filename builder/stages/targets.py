@@ -8,6 +8,7 @@ its end copies from another one is not kept waiting at its beginning.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Collection, Mapping
 from typing import assert_never
 
@@ -60,7 +61,7 @@ def jobs(request: BuildRequest) -> int:
     Steps wait as often as they compute, for servers and disks, so there are more of them than CPUs.
     """
     if request.jobs is not None:
-        return request.jobs
+        return request.jobs or sys.maxsize
     return max(_FEWEST_JOBS, 2 * len(os.sched_getaffinity(0)))
 
 

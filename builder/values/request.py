@@ -87,4 +87,4 @@ class BuildRequest:
     context_name: str = ""  # what people call a context that was fetched
     privileges: Privileges = field(default_factory=Privileges)
     limits: Limits = field(default_factory=Limits)
-    jobs: int | None = None  # how many targets may be under way at a time; None leaves it to the machine
+    jobs: int | None = None  # how many targets may be under way at a time; 0 is no bound, None leaves it to the machine

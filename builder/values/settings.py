@@ -38,7 +38,8 @@ Mirrors = tuple[tuple[str, tuple[str, ...]], ...]
 class Settings:
     """The settings in force. Paths are absolute; `root` and `authfile` None mean the usual place.
 
-    `limit_bytes` 0 is no limit; `compression_level` None is that of the kind; `timeout_s` in seconds, 0 for no bound.
+    `limit_bytes` 0 is no limit; `compression_level` None is that of the kind, `jobs` None
+    what suits the machine, 0 no bound; `timeout_s` in seconds, 0 for no bound.
     """
 
     root: Setting[Path | None] = field(default_factory=lambda: Setting(None))
@@ -46,6 +47,7 @@ class Settings:
     network: Setting[NetworkMode] = field(default_factory=lambda: Setting(NetworkMode.DEFAULT))
     compression: Setting[Compression] = field(default_factory=lambda: Setting(Compression.GZIP))
     compression_level: Setting[int | None] = field(default_factory=lambda: Setting(None))
+    jobs: Setting[int | None] = field(default_factory=lambda: Setting(None))
     insecure: Setting[tuple[str, ...]] = field(default_factory=lambda: Setting(()))
     search: Setting[tuple[str, ...]] = field(default_factory=lambda: Setting(()))
     mirrors: Setting[Mirrors] = field(default_factory=lambda: Setting(()))

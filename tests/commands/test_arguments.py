@@ -149,6 +149,7 @@ def test_proxies_in_either_case() -> None:
         (arguments.read_ulimit, "nofile=-1:4", "--ulimit"),
         (arguments.read_ulimit, "files=4", "--ulimit"),
         (arguments.read_ulimit, "nofile=1:2:3", "--ulimit"),
+        *((arguments.read_jobs, word, "--jobs") for word in ("", "-1", "four", "1.5", "99999")),
         (arguments.read_memory, "", "--memory"),
         (arguments.read_memory, "0", "--memory"),
         (arguments.read_memory, "lots", "--memory"),
@@ -188,6 +189,7 @@ def test_any_word_is_read_or_refused(text: str) -> None:
         arguments.read_add_host,
         arguments.read_ulimit,
         arguments.read_memory,
+        arguments.read_jobs,
         lambda word: arguments.read_build_args((word,), {}),
     ):
         try:

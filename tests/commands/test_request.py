@@ -47,6 +47,7 @@ def test_a_line_with_everything(tmp_path: Path) -> None:
         secret=(f"id=t,src={tmp_path / 'token'}",),
         ulimit=("nofile=5",),
         memory="1k",
+        jobs="3",
         allow=("network.host",),
     )
     request = request_of(options, caller(environment={"B": "2", "http_proxy": "http://p"}))
@@ -65,6 +66,7 @@ def test_a_line_with_everything(tmp_path: Path) -> None:
         allow=("network.host",),
         add_hosts=(("db", "10.0.0.1"),),
         memory_bytes=1024,
+        jobs=3,
         proxies=(("http_proxy", "http://p"),),
         access=NO_ACCESS,
     )
@@ -189,10 +191,10 @@ def test_a_tar_does_not_go_to_a_terminal(tmp_path: Path) -> None:
 def test_settings_are_the_defaults_of_a_build(tmp_path: Path) -> None:
     """What the configuration file says counts where the command line says nothing."""
     (tmp_path / "config.toml").write_text(
-        '[store]\nlimit = "1MB"\n[build]\nnetwork = "none"\ncompression = "zstd"\ncompression-level = 19\n'
+        '[store]\nlimit = "1MB"\n[build]\nnetwork = "none"\ncompression = "zstd"\ncompression-level = 19\njobs = 2\n'
     )
     who = caller(tmp_path, {"PYBUILD_CONFIG": "config.toml"})
     request = request_of(BuildOptions(context=str(tmp_path)), who)
     assert (request.network, request.store_limit_bytes) == (NetworkMode.NONE, 1 << 20)
-    assert (request.compression, request.compression_level) == (Compression.ZSTD, 19)
+    assert (request.compression, request.compression_level, request.jobs) == (Compression.ZSTD, 19, 2)
     assert request_of(BuildOptions(context=str(tmp_path), network="default"), who).network is NetworkMode.DEFAULT

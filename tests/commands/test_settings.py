@@ -28,6 +28,7 @@ limit = "20GB"
 network = "none"
 compression = "zstd"
 compression-level = 9
+jobs = 3
 
 [registries]
 search = ["registry.example.com", "docker.io"]
@@ -112,14 +113,15 @@ def test_every_key(house: House) -> None:
         network=Setting(NetworkMode.NONE, f"{file}:7"),
         compression=Setting(Compression.ZSTD, f"{file}:8"),
         compression_level=Setting(9, f"{file}:9"),
-        search=Setting(("registry.example.com", "docker.io"), f"{file}:12"),
-        insecure=Setting(("registry.example.com:5000",), f"{file}:13"),
-        cert_folders=Setting((Path("/etc/docker/certs.d"), file.parent / "certs"), f"{file}:14"),
-        authfile=Setting(house.home / "auth.json", f"{file}:15"),
-        timeout_s=Setting(600.0, f"{file}:16"),
-        mirrors=Setting((("docker.io", ("mirror.example.com", "other.example.com/hub")),), f"{file}:18"),
-        layer_bytes=Setting(50 << 30, f"{file}:22"),
-        index_depth=Setting(8, f"{file}:23"),
+        jobs=Setting(3, f"{file}:10"),
+        search=Setting(("registry.example.com", "docker.io"), f"{file}:13"),
+        insecure=Setting(("registry.example.com:5000",), f"{file}:14"),
+        cert_folders=Setting((Path("/etc/docker/certs.d"), file.parent / "certs"), f"{file}:15"),
+        authfile=Setting(house.home / "auth.json", f"{file}:16"),
+        timeout_s=Setting(600.0, f"{file}:17"),
+        mirrors=Setting((("docker.io", ("mirror.example.com", "other.example.com/hub")),), f"{file}:19"),
+        layer_bytes=Setting(50 << 30, f"{file}:23"),
+        index_depth=Setting(8, f"{file}:24"),
     )
 
 
