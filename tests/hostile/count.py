@@ -59,7 +59,7 @@ def parts() -> tuple[Part, ...]:
         ),
         Part(
             "what steps send to their proxy, directly and with another behind it",
-            2 * len(step_requests.CASES),
+            len(step_requests.CASES),
             "`step_requests.py`",
         ),
         Part("steps that must not share an entry of the cache", buildfiles_keys.COUNT, "`buildfiles_keys.py`"),

@@ -1,8 +1,8 @@
-"""The hostile layers and registries given to Debian's buildah, and how it came out beside ours, as a table.
+"""The hostile layers, registries and Buildfiles given to Debian's buildah, and how it came out beside ours, as a table.
 
-`python -m tests.hostile.peers [layers] [pulls]`, as an ordinary user with a range of ids. Nothing here is part of the
-suite: what buildah does is not ours to test, but worth knowing. An *escape* is a change outside; *broke* is a crash, a
-panic or a hang over 30 s; *taken* and *refused* are the two good ends.
+`python -m tests.hostile.peers [layers] [pulls] [builds]`, as an ordinary user with a range of ids. Nothing here is part
+of the suite: what buildah does is not ours to test, but worth knowing. An *escape* is a change outside, or that what is
+there was read; *broke* is a crash, a panic or a hang over 30 s; *taken* and *refused* are the two good ends.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from tests.hostile import test_layers, test_pulls
+from tests.hostile import test_buildfiles, test_contexts, test_layers, test_pulls
+from tests.hostile.buildfiles import MARK, Bench, BuildCase, Ground, base_layer, chosen, leaks
 from tests.hostile.judged import Room, Verdict, watched
 from tests.hostile.outcomes import Case
 from tests.hostile.outside import Outside
@@ -29,7 +30,7 @@ from tests.oci.images import sample
 from tests.support.bases import LayoutWriter
 
 _BROKEN = re.compile(r"Traceback|internal error|^panic:|SIGSEGV|goroutine \d+ \[", re.MULTILINE)
-T = TypeVar("T", Case, LayerCase)
+T = TypeVar("T", Case, LayerCase, BuildCase)
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,8 @@ def main(words: list[str]) -> int:
             _table("hostile layers", test_layers.CASES, _layer, tools, place)
         if not words or "pulls" in words:
             _table("registries", test_pulls.CASES, _pull, tools, place)
+        if not words or "builds" in words:
+            _table("Buildfiles", _plain_builds(), _build, tools, place)
         subprocess.run(["buildah", "unshare", "rm", "-rf", name], check=False)
     return 0
 
@@ -80,7 +83,7 @@ def _table(
     for number, case in enumerate(cases):
         found = []
         for tool in tools:
-            room = Room.make(place / f"{title[:3]}{number}-{tool.name}")
+            room = Room.make(place / f"{title[:3].lower()}{number}-{tool.name}")
             (room.path / "context").mkdir()
             found.append(try_one(case, room, tool))
             ends[tool.name][found[-1]] += 1
@@ -114,6 +117,44 @@ def _pull(case: Case, room: Room, tool: Tool) -> str:
         server.serve(image)
         case.arrange(server, image)
         return _end(tool.pull(room, f"{server.address}/app:1"))
+
+
+def _plain_builds() -> tuple[BuildCase, ...]:
+    """Those of the suite that are the same command for everybody: no options of ours, no repositories."""
+    cases = (*chosen(test_buildfiles.CASES), *chosen(test_contexts.CASES))
+    return tuple(
+        case
+        for case in cases
+        if case.words == (".",)
+        and not case.env
+        and not isinstance(case.buildfile, bytes)
+        and "@GIT@" not in _text(case)
+    )
+
+
+def _text(case: BuildCase) -> str:
+    return case.buildfile if isinstance(case.buildfile, str) else ""
+
+
+def _build(case: BuildCase, room: Room, tool: Tool) -> str:
+    shared = room.path / "bench"
+    bench = Bench(shared, base_layer())
+    writer = LayoutWriter(bench.layout)
+    writer.finish([writer.image("linux/amd64", {"Env": ["PATH=/bin"]}, [(bench.layer, test_layers.MEDIA_LAYER)])])
+    ground = Ground(room, Outside.make(room.path / "outside", MARK), bench)
+    case.make(ground)
+    if case.buildfile is not None:
+        text = ground.filled(_text(case)).replace("oci:../images/", f"oci:{room.path}/images/")
+        text = re.sub(r"oci:/[^\s,:@]+", r"\g<0>:latest", text)  # buildah wants to be told
+        (ground.context / "Buildfile").write_bytes(text.encode("utf-8", "surrogateescape"))
+    verdict = tool.build(room)
+    return "escape" if ground.outside.faults() or MARK in verdict.text or _holds_mark(room) else _end(verdict)
+
+
+def _holds_mark(room: Room) -> bool:
+    """Whether what lies outside is in a store: in our blobs and caches, or in buildah's files."""
+    words = ["grep", "-rqsF", "--devices=skip", MARK, str(room.path / "buildah")]
+    return bool(leaks(room, 0.0)) or subprocess.run(words, stdin=subprocess.DEVNULL, check=False).returncode == 0
 
 
 def _end(verdict: Verdict) -> str:
