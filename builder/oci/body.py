@@ -50,8 +50,7 @@ def may_repeat(method: str, body: Body) -> bool:
 
 
 class Outgoing:
-    """A body on its way, as requests wants it: an iterable that knows its length. `late` gives the error to end with
-    when there is no time left.
+    """A body on its way, piece by piece. `late` gives the error to end with when there is no time left.
 
     The pieces are larger than the 16 KiB that http.client would read from a file.
     """
@@ -60,9 +59,6 @@ class Outgoing:
         self._file = file
         self._size = size
         self._late = late
-
-    def __len__(self) -> int:
-        return self._size
 
     def __iter__(self) -> Iterator[bytes]:
         left = self._size

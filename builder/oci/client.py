@@ -23,7 +23,7 @@ from builder.values.access import Access
 from builder.values.reference import Reference
 
 if TYPE_CHECKING:
-    import requests
+    from builder.oci.connections import Answer
 
 _ERROR_LIMIT_BYTES = 64 << 10
 
@@ -70,7 +70,7 @@ class Client:
         """The URL of a manifest or blob of the repository."""
         return f"{self.base}/v2/{self._reference.repository}/{kind}/{name}"
 
-    def get(self, url: str, headers: Mapping[str, str]) -> requests.Response:
+    def get(self, url: str, headers: Mapping[str, str]) -> Answer:
         """A good answer (200 or 206) to a GET, its body unread. Raises ImageError for any other."""
         return self.request("GET", url, headers, good=(200, 206))
 
@@ -81,7 +81,7 @@ class Client:
         headers: Mapping[str, str],
         body: bytes | Body | None = None,
         good: tuple[int, ...] = (200,),
-    ) -> requests.Response:
+    ) -> Answer:
         """An answer whose status is in `good`, its body unread. Raises ImageError for any other.
 
         `url` may lead to another server (where an upload goes on); the Authorization stays with the registry.
@@ -103,7 +103,7 @@ class Client:
         with response:
             raise self.refused(response)
 
-    def location(self, response: requests.Response) -> str:
+    def location(self, response: Answer) -> str:
         """Where an answer says to go on (Location), as a whole URL. Raises ImageError where there is no such place."""
         text = response.headers.get("Location", "")
         try:
@@ -125,7 +125,7 @@ class Client:
                 self._known = Tokens(self.http, base, self._access, self._purpose)
             return self._known
 
-    def refused(self, response: requests.Response) -> ImageError:
+    def refused(self, response: Answer) -> ImageError:
         """What an answer says that is not good, some of its body read; Busy where it is about too many requests."""
         status, name, host = response.status_code, self._reference.familiar, self._reference.registry
         said = _said(response, self.http)
@@ -162,7 +162,7 @@ class Client:
         )
 
 
-def _said(response: requests.Response, http: Http) -> str:
+def _said(response: Answer, http: Http) -> str:
     """What the registry gives as its reason, as one short clause; nothing where the body is not its error document."""
     try:
         data = limited_body(response, _ERROR_LIMIT_BYTES, http.patience.deadline_for(0))

@@ -21,7 +21,7 @@ from builder.oci.verify import Verifier, truncated
 from builder.values.image import Descriptor
 
 if TYPE_CHECKING:
-    import requests
+    from builder.oci.connections import Answer
 
 _RANGE = re.compile(r"bytes ([0-9]{1,18})-[0-9]{0,18}(?:/(?:([0-9]{1,18})|\*)?)?\Z")
 _NO_SUCH_PART = 416
@@ -101,7 +101,7 @@ class Download:
                 return unreachable(url, broken.__cause__)
         return None if self._verifier.count == self._blob.size else truncated(self._blob, self._verifier.count)
 
-    def _refused(self, response: requests.Response, url: str) -> ImageError:
+    def _refused(self, response: Answer, url: str) -> ImageError:
         """The error of an answer after which another attempt may help. Raises it where none does."""
         error = self._client.refused(response)
         if response.status_code != _FORBIDDEN:
@@ -113,7 +113,7 @@ class Download:
             hint="links to storage are signed for a short time: check this machine's clock",
         )
 
-    def _place(self, response: requests.Response) -> None:
+    def _place(self, response: Answer) -> None:
         """Find out where in the blob the answer goes. Raises ImageError, _Spoiled."""
         start = self._verifier.count
         if start and response.status_code == 200:  # the server does not know ranges
@@ -124,7 +124,7 @@ class Download:
             self._check_part(response, start)
         self._answers += 1
 
-    def _check_part(self, response: requests.Response, start: int) -> None:
+    def _check_part(self, response: Answer, start: int) -> None:
         match = _RANGE.match(response.headers.get("Content-Range", ""))
         if match is not None and int(match[1]) == start and int(match[2] or self._blob.size) == self._blob.size:
             return

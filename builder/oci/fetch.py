@@ -26,7 +26,7 @@ from builder.values.access import Access, Trust
 from builder.values.digest import Digest
 
 if TYPE_CHECKING:
-    import requests
+    from builder.oci.connections import Answer
 
 MAX_BYTES = 20 << 30
 _UNKNOWN_SIZE = 1 << 30  # how large a file without a Content-Length is taken to be, for its deadline
@@ -121,7 +121,7 @@ class _Fetch:
                     )
             return Fetched(name_of(self._url), count, _last_modified(response), got)
 
-    def _pieces(self, response: requests.Response) -> Iterator[bytes]:
+    def _pieces(self, response: Answer) -> Iterator[bytes]:
         announced = _announced(response)
         deadline = self._http.patience.deadline_for(_UNKNOWN_SIZE if announced is None else announced)
         count = 0
@@ -134,12 +134,12 @@ class _Fetch:
             raise TransferBroken from EOFError(f"{count} of {announced} bytes")
 
 
-def _announced(response: requests.Response) -> int | None:
+def _announced(response: Answer) -> int | None:
     text = response.headers.get("Content-Length", "")
     return int(text[:18]) if text.isascii() and text.isdigit() else None
 
 
-def _refused(response: requests.Response) -> ImageError:
+def _refused(response: Answer) -> ImageError:
     status = response.status_code
     if status in (404, 410):
         return ImageError(f"it does not exist ({status})", hint="check the URL")
@@ -148,7 +148,7 @@ def _refused(response: requests.Response) -> ImageError:
     return ImageError(f"the server answers {status}", hint="try again later" if status >= 500 else "check the URL")
 
 
-def _last_modified(response: requests.Response) -> int | None:
+def _last_modified(response: Answer) -> int | None:
     try:
         moment = email.utils.parsedate_to_datetime(response.headers.get("Last-Modified", ""))
         return max(0, int(moment.timestamp()))

@@ -73,7 +73,7 @@ def origin(url: str) -> Origin:
     """Scheme, host and port of a URL; what shares them is one party. Raises ValueError for what is no such URL.
 
     Strict, because two readers of one URL must not find two hosts in it: of `https://b\\@a/` Python's urlsplit says a,
-    and urllib3 connects to b. A login for a would go to b.
+    and others connect to b. A login for a would go to b.
     """
     parts = urlsplit(url)
     host, port = parts.hostname, parts.port
@@ -132,7 +132,7 @@ def may_give_token(registry: str, realm: str, insecure: Iterable[str] = ()) -> b
 
 
 def proxies_for(url: str, proxies: Mapping[str, str]) -> dict[str, str]:
-    """The proxies for a URL, as requests wants them; loopback and what `no_proxy` names are reached directly.
+    """The proxy for a URL by its scheme; loopback and what `no_proxy` names are reached directly.
 
     The mapping's keys may be spelt `https`, `https_proxy` or `HTTPS_PROXY`. Raises ValueError for what is no proxy
     that we can use, without its words: it may hold a password.

@@ -14,7 +14,7 @@ from builder.oci.document import parse_document
 from builder.oci.transport import Http, TransferBroken, limited_body, printable
 
 if TYPE_CHECKING:
-    import requests
+    from builder.oci.connections import Answer
 
 _LIMIT_BYTES = 64 << 10
 _MOST_ERRORS = 100
@@ -35,7 +35,7 @@ class Refusal:
         return f": {self.message}" if self.message else ""
 
 
-def refusal_of(response: requests.Response, http: Http) -> Refusal:
+def refusal_of(response: Answer, http: Http) -> Refusal:
     """Read an answer that is a refusal, and close it. A body that is no error document counts for nothing."""
     host = urlsplit(response.url).netloc.rpartition("@")[2]
     codes: tuple[str, ...] = ()

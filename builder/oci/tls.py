@@ -134,7 +134,7 @@ def _plain_context(roots_file: Path | None, roots_dir: Path | None) -> ssl.SSLCo
 
 def _rooted_context(roots_file: Path | None, roots_dir: Path | None) -> ssl.SSLContext:
     """A context with the CAs of SSL_CERT_FILE and SSL_CERT_DIR, else the system's, else (where there are none, as in
-    many images) those of certifi, which requests brings.
+    many images) those of certifi.
     """
     context = _bare_context()
     if roots_file is not None or roots_dir is not None:
@@ -150,9 +150,9 @@ def _rooted_context(roots_file: Path | None, roots_dir: Path | None) -> ssl.SSLC
     if paths.cafile or (paths.capath and any(os.scandir(paths.capath))):
         context.load_default_certs()
         return context
-    from requests.utils import DEFAULT_CA_BUNDLE_PATH
+    import certifi
 
-    context.load_verify_locations(DEFAULT_CA_BUNDLE_PATH)
+    context.load_verify_locations(certifi.where())
     return context
 
 

@@ -29,7 +29,7 @@ from builder.oci.unreachable import unreachable
 from builder.values.access import Access, Credential
 
 if TYPE_CHECKING:
-    import requests
+    from builder.oci.connections import Answer
 
 _TOKEN_LIMIT_BYTES = 1 << 20
 _CLIENT_ID = "pybuild"
@@ -88,7 +88,7 @@ class Tokens:
                 self._grant = self._asked(self._challenge)
             return self._header()
 
-    def renewed(self, refused: Mapping[str, str], response: requests.Response) -> dict[str, str]:
+    def renewed(self, refused: Mapping[str, str], response: Answer) -> dict[str, str]:
         """The header after `response` refused `refused`; the same where there is nothing better to send.
 
         Only the registry itself says who may see its login: what a server says that it has redirected us to is not
@@ -141,7 +141,7 @@ class Tokens:
             response = self._ask(realm, challenge.service, scopes_of(wanted), login)
         return self._granted(realm, response)
 
-    def _ask(self, realm: str, service: str, scopes: tuple[str, ...], login: Credential | None) -> requests.Response:
+    def _ask(self, realm: str, service: str, scopes: tuple[str, ...], login: Credential | None) -> Answer:
         if login is not None and login.identity_token:
             response = self._exchange(realm, service, scopes, login.identity_token)
             if response.status_code not in _NO_POST:
@@ -156,7 +156,7 @@ class Tokens:
             secret["Authorization"] = _basic(login.username, login.password or login.identity_token)
         return self._http.get(url, {}, secret)
 
-    def _exchange(self, realm: str, service: str, scopes: tuple[str, ...], token: str) -> requests.Response:
+    def _exchange(self, realm: str, service: str, scopes: tuple[str, ...], token: str) -> Answer:
         """A token for an identity token. It is in the body, which is only ever sent to the service itself."""
         form = {
             "grant_type": "refresh_token",
@@ -169,7 +169,7 @@ class Tokens:
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
         return self._http.request("POST", realm, headers, {}, Body.of_secret(data))
 
-    def _granted(self, realm: str, response: requests.Response) -> _Grant:
+    def _granted(self, realm: str, response: Answer) -> _Grant:
         if response.status_code != 200:
             response.close()
             raise self._refused(realm, response.status_code)

@@ -1,7 +1,7 @@
 """HTTP for registries and ADD: deadlines, retries, redirects under our rules, and errors in plain words.
 
 No environment is read: proxies come as values, no .netrc and no cookie is ever sent (builder/oci/connections.py).
-Redirects are followed here and not by requests, because a credential goes to the host it is for and nowhere else.
+Redirects are followed here, because a credential goes to the host it is for and nowhere else.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from builder.oci.unreachable import is_passing, is_refused, means_tls, unreachab
 from builder.values.access import Access
 
 if TYPE_CHECKING:
-    import requests
+    from builder.oci.connections import Answer
 
 MAX_REDIRECTS = 5
 _RETRIED = (429, 500, 502, 503, 504)
@@ -103,7 +103,7 @@ class Http:
         self._answered: set[Origin] = set()
         self.patience = replace(patience, ends_s=min(patience.ends_s, ends_s))
 
-    def get(self, url: str, headers: Mapping[str, str], secret: Mapping[str, str]) -> requests.Response:
+    def get(self, url: str, headers: Mapping[str, str], secret: Mapping[str, str]) -> Answer:
         """`request` for GET."""
         return self.request("GET", url, headers, secret)
 
@@ -114,7 +114,7 @@ class Http:
         headers: Mapping[str, str],
         secret: Mapping[str, str],
         body: bytes | Body | None = None,
-    ) -> requests.Response:
+    ) -> Answer:
         """Send a request, following redirects and retrying what passes; the answer's body is not read yet.
 
         `secret` headers are only sent to the origin of `url`. The answer may have any status but a redirect's and,
@@ -179,7 +179,7 @@ class Http:
         # 429 says that nothing was done.
         return status == 429 or (status in _RETRIED and may_repeat(asked.method, asked.body))
 
-    def _follow(self, asked: _Asked) -> requests.Response:
+    def _follow(self, asked: _Asked) -> Answer:
         at, method, body = asked.url, asked.method, asked.body
         ours = True
         for _ in range(MAX_REDIRECTS + 1):
@@ -205,8 +205,10 @@ class Http:
             f"{shown(asked.url)} redirects more than {MAX_REDIRECTS} times", hint="the server redirects in a ring"
         )
 
-    def _once(self, method: str, url: str, headers: Mapping[str, str], body: Body) -> requests.Response:
-        import requests
+    def _once(self, method: str, url: str, headers: Mapping[str, str], body: Body) -> Answer:
+        import http.client
+
+        from builder.oci.connections import Way
 
         left_s = self.patience.ends_s - time.monotonic()
         if left_s <= 0:
@@ -218,30 +220,20 @@ class Http:
 
         try:
             with body.open() as file:
-                response = self._session.request(
-                    method,
-                    url,
-                    headers={**headers, **_length(method, body)},
-                    data=Outgoing(file, body.size, late) if body.size else None,
-                    stream=True,
-                    allow_redirects=False,
-                    timeout=(min(self.patience.connect_s, left_s), min(self.patience.read_s, left_s)),
-                    proxies=self._proxies(url),
-                    verify=self._contexts.verified(server),
-                )
-        except (requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema, UnicodeError) as error:
+                way = Way(min(self.patience.connect_s, left_s), min(self.patience.read_s, left_s), self._proxy(url))
+                sent = Outgoing(file, body.size, late) if body.size else None
+                response = self._session.request(method, url, {**headers, **_length(method, body)}, sent, way)
+        except (http.client.InvalidURL, UnicodeError) as error:
             raise ImageError(f"not a usable URL: {shown(url)}") from error
-        except (requests.RequestException, OSError, EOFError) as error:
+        except (http.client.HTTPException, OSError, EOFError) as error:
             raise TransferBroken(url) from error
         self._answered.add(server)
-        empty = response.headers.get("Content-Length") == "0" and "Transfer-Encoding" not in response.headers
-        if method == "HEAD" or empty:
-            response.content  # noqa: B018 - nothing is read, but the connection can be used again
         return response
 
-    def _proxies(self, url: str) -> dict[str, str]:
+    def _proxy(self, url: str) -> str:
+        """The proxy for a URL, "" for none. Raises ImageError for one that cannot be used."""
         try:
-            return proxies_for(url, self._access.proxies)
+            return next(iter(proxies_for(url, self._access.proxies).values()), "")
         except ValueError:
             raise ImageError(
                 f"the proxy for {origin(url)[1]} cannot be used",
@@ -259,8 +251,8 @@ class _Asked:
 
 
 def _length(method: str, body: Body) -> dict[str, str]:
-    """Content-Length of an empty body where one is expected (RFC 9110, 8.6); requests sees to the others."""
-    return {} if body.size or method in ("GET", "HEAD", "DELETE") else {"Content-Length": "0"}
+    """Content-Length, of an empty body only where one is expected (RFC 9110, 8.6)."""
+    return {"Content-Length": str(body.size)} if body.size or method not in ("GET", "HEAD", "DELETE") else {}
 
 
 def _seconds(retry_after: str) -> float:
@@ -288,27 +280,23 @@ def _redirected(at: str, location: str) -> str:
     return target
 
 
-def pieces(response: requests.Response, deadline: float) -> Iterator[bytes]:
+def pieces(response: Answer, deadline: float) -> Iterator[bytes]:
     """The body as it comes, undecoded. Raises TransferBroken when it stops or breaks, ImageError past the deadline.
 
     Each read gives what is there already (read1): a server that sends a byte now and then must not be able to keep us
     past the deadline. The length is the caller's to check.
     """
-    import requests
-    import urllib3
-
-    from builder.oci.connections import bounded_body
+    import http.client
 
     def check() -> None:
         if time.monotonic() > deadline:
             raise (deadline if isinstance(deadline, Deadline) else Deadline(deadline)).passed(response.url)
 
-    read = _reader(response)
     try:
-        with bounded_body(response, min(deadline - time.monotonic(), _LONGEST_TIMER_S)):
-            while piece := _checked(check, read):
+        with response.bounded(min(deadline - time.monotonic(), _LONGEST_TIMER_S)):
+            while piece := _checked(check, response.read1):
                 yield piece
-    except (urllib3.exceptions.HTTPError, requests.RequestException, OSError) as error:
+    except (http.client.HTTPException, OSError) as error:
         check()
         raise TransferBroken from error
 
@@ -322,14 +310,7 @@ def _checked(check: Callable[[], None], read: Callable[[int], bytes]) -> bytes:
     return piece
 
 
-def _reader(response: requests.Response) -> Callable[[int], bytes]:
-    raw = response.raw
-    if hasattr(raw, "read1"):
-        return lambda count: bytes(raw.read1(count, decode_content=False))
-    return lambda count: bytes(raw.read(min(count, 4096), decode_content=False))  # urllib3 1: no read1
-
-
-def discard(response: requests.Response) -> None:
+def discard(response: Answer) -> None:
     """Close an answer whose body does not matter; a short body is read, so that the connection can be used again."""
     announced = response.headers.get("Content-Length", "")
     try:
@@ -340,7 +321,7 @@ def discard(response: requests.Response) -> None:
     response.close()
 
 
-def limited_body(response: requests.Response, limit: int, deadline: float) -> bytes:
+def limited_body(response: Answer, limit: int, deadline: float) -> bytes:
     """A whole small body, read no further than `limit`. Raises ImageError beyond it, TransferBroken when cut short."""
     parts: list[bytes] = []
     count = 0

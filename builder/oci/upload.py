@@ -26,7 +26,7 @@ from builder.values.digest import Digest
 from builder.values.image import Descriptor
 
 if TYPE_CHECKING:
-    import requests
+    from builder.oci.connections import Answer
 
 _RANGE = re.compile(r"(?:bytes=)?0-([0-9]{1,18})\Z")
 _TYPE = {"Content-Type": "application/octet-stream"}
@@ -146,9 +146,7 @@ class Upload:
         with self._sent("PUT", url, _TYPE, rest, _DONE) as response:
             check_digest(response, self._blob.digest, f"blob {self._blob.digest}")
 
-    def _sent(
-        self, method: str, url: str, headers: dict[str, str], body: Body, good: tuple[int, ...]
-    ) -> requests.Response:
+    def _sent(self, method: str, url: str, headers: dict[str, str], body: Body, good: tuple[int, ...]) -> Answer:
         response = self._asked(method, url, headers, body, (*good, *_LOST, 413))
         if response.status_code in good:
             return response
@@ -162,7 +160,7 @@ class Upload:
 
     def _asked(
         self, method: str, url: str, headers: dict[str, str], body: Body | None, good: tuple[int, ...]
-    ) -> requests.Response:
+    ) -> Answer:
         """The client's answer; a connection that broke is something that another attempt may mend."""
         try:
             return self._client.request(method, url, headers, body, good)
@@ -210,7 +208,7 @@ class Upload:
                 pass
         self._session = ""
 
-    def _follow(self, response: requests.Response) -> None:
+    def _follow(self, response: Answer) -> None:
         """Where to send the next bytes; an answer that does not say leaves it as it was."""
         if "Location" in response.headers or not self._session:
             self._session = self._client.location(response)
@@ -232,7 +230,7 @@ class _Broken(Exception):
         self.error = error
 
 
-def check_digest(response: requests.Response, digest: Digest, what: str) -> None:
+def check_digest(response: Answer, digest: Digest, what: str) -> None:
     """Raises ImageError where the registry says that it keeps something else than was sent.
 
     Only sha256 is compared: a registry may name its content by another algorithm too.
@@ -245,7 +243,7 @@ def check_digest(response: requests.Response, digest: Digest, what: str) -> None
         )
 
 
-def _end_of(response: requests.Response) -> int | None:
+def _end_of(response: Answer) -> int | None:
     """How many bytes a session has, by the Range header; None where it does not say."""
     match = _RANGE.match(response.headers.get("Range", ""))
     return None if match is None else int(match[1]) + 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import socket
 import socketserver
 import ssl
@@ -18,7 +19,7 @@ import pytest
 
 from builder.errors import ImageError
 from builder.oci.client import Client
-from builder.oci.connections import Session
+from builder.oci.connections import Headers, Session, Way
 from builder.oci.hosts import Origin, origin
 from builder.oci.keyring import OneLogin
 from builder.oci.transport import Http
@@ -26,12 +27,21 @@ from builder.values.access import Access, Credential, Trust
 from builder.values.reference import Reference
 from tests.certificates import Authority
 from tests.hostile.server import Answer, Call, running_server
-from tests.oci.rogue import QUICK, body, running_rogue
+from tests.oci.rogue import QUICK, Rogue, body, running_rogue
+
+
+@pytest.fixture
+def rogue() -> Iterator[Rogue]:
+    """A server."""
+    with running_rogue() as server:
+        yield server
 
 
 @contextmanager
-def running_proxy(target: str) -> Iterator[tuple[str, list[str]]]:
-    """A proxy for https (CONNECT) that leads every host to `target`; gives its URL and what it was asked."""
+def running_proxy(target: str, tls: ssl.SSLContext | None = None) -> Iterator[tuple[str, list[str]]]:
+    """A proxy for https (CONNECT), by TLS where it is given a context, that leads every host to `target`; gives its
+    URL and what it was asked.
+    """
     heads: list[str] = []
 
     class Handler(socketserver.StreamRequestHandler):
@@ -56,8 +66,10 @@ def running_proxy(target: str) -> Iterator[tuple[str, list[str]]]:
         block_on_close = False
 
     with Server(("127.0.0.1", 0), Handler) as server:
+        if tls is not None:
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_address[1]}", heads
+        yield f"http{'s' if tls else ''}://127.0.0.1:{server.server_address[1]}", heads
         server.shutdown()
 
 
@@ -111,15 +123,15 @@ def test_each_server_has_its_own_context(authority: Authority) -> None:
             return believing if server == origin(one.url) else ssl.create_default_context()
 
         session = Session(context_of)
-        assert session.get(f"{one.url}/x").status_code == 200
+        assert session.request("GET", f"{one.url}/x", {}, None, Way(2, 2)).status_code == 200
         with pytest.raises(OSError, match="certificate"):
-            session.get(f"{two.url}/x")
+            session.request("GET", f"{two.url}/x", {}, None, Way(2, 2))
         session.close()
     assert set(asked) == {origin(one.url), origin(two.url)}
 
 
 def test_an_insecure_registry_gives_no_warnings(authority: Authority) -> None:
-    """It was named by the user, who knows; urllib3 would write to standard error."""
+    """It was named by the user, who knows."""
     with running_rogue(tls=authority.server_context()) as server, warnings.catch_warnings():
         server.routes["/x"] = body(b"")
         warnings.simplefilter("default")
@@ -198,3 +210,87 @@ def test_the_head_of_an_answer_has_its_time(answer: Answer) -> None:
         with pytest.raises(ImageError, match="does not answer in time"):
             Http(Access(), patience).get(f"{server.url}/x", {}, {})
     assert time.monotonic() - start < 10
+
+
+def test_https_through_a_proxy_that_speaks_tls(authority: Authority) -> None:
+    """TLS to the server lies in the TLS to the proxy, which is checked as well."""
+    with (
+        running_rogue(tls=authority.server_context()) as server,
+        running_proxy(server.address, authority.server_context()) as (proxy, heads),
+    ):
+        server.routes["/x"] = body(b"well" * 100_000)
+        url = f"https://reg.invalid:{server.address.rpartition(':')[2]}/x"
+        trust = Trust(roots_file=authority.certificate, insecure=(origin_of(url),))
+        access = Access(proxies={"HTTPS_PROXY": proxy.replace("//", "//me:p%40ss@")}, trust=trust)
+        with Http(access, QUICK, origin(url)).get(url, {}, {}) as response:
+            assert response.content == b"well" * 100_000
+        assert [base64.b64encode(b"me:p@ss").decode() in head for head in heads] == [True]
+        distrusted = Access(proxies={"HTTPS_PROXY": proxy}, trust=Trust(insecure=(origin_of(url),)))
+        with pytest.raises(ImageError, match=r"the proxy for .* does not answer"):
+            Http(distrusted, QUICK, origin(url)).get(url, {}, {})
+
+
+def origin_of(url: str) -> str:
+    """HOST:PORT of a URL."""
+    return url.split("/")[2]
+
+
+def test_plain_http_through_a_proxy() -> None:
+    """The proxy gets the whole URL and its login; the login for the server stays with the server's request."""
+    with running_rogue() as proxy:
+        proxy.routes["http://reg.invalid/x y"] = proxy.routes["http://reg.invalid/x%20y"] = body(b"well")
+        access = Access(proxies={"HTTP_PROXY": f"http://me:secret@{proxy.address}"})
+        with Http(access, QUICK).get("http://reg.invalid/x y", {}, {"Authorization": "Bearer x"}) as response:
+            assert response.content == b"well"
+        assert proxy.requests == [("http://reg.invalid/x%20y", "Bearer x")]
+
+
+def test_a_url_as_it_is_sent(rogue: Rogue) -> None:
+    """What no request may hold is quoted, what is quoted stays so, the fragment stays here, a login is a header."""
+    rogue.routes["/a%20b/%2F/%C3%A9"] = body(b"")
+    url = f"http://me:p%40ss@{rogue.address}/a b/%2F/\u00e9?q=1 2&%20#part"
+    Http(Access(), QUICK).get(url, {}, {}).close()
+    assert rogue.requests == [("/a%20b/%2F/%C3%A9?q=1%202&%20", f"Basic {base64.b64encode(b'me:p@ss').decode()}")]
+
+
+def test_a_header_that_cannot_be_sent_is_not_shown(rogue: Rogue) -> None:
+    """It may be a token."""
+    with pytest.raises(ImageError) as caught:
+        Http(Access(), QUICK).get(f"{rogue.url}/x", {}, {"Authorization": "Bearer secret\r\nX: y"})
+    assert "secret" not in str(caught.value) and "the header Authorization cannot be sent" in str(caught.value)
+
+
+def test_headers_that_come_twice() -> None:
+    """Their values are one list (RFC 9110, 5.3), by the name in any case."""
+    headers = Headers([("WWW-Authenticate", "Basic"), ("www-authenticate", "Bearer"), ("X", "1")])
+    assert headers["WWW-AUTHENTICATE"] == "Basic, Bearer" and dict(headers) == {
+        "www-authenticate": "Basic, Bearer",
+        "x": "1",
+    }
+
+
+def test_a_connection_that_was_closed_meanwhile_is_not_used() -> None:
+    """A server that lets no connection rest gets a new one, and no request is lost."""
+
+    def answer(call: Call) -> None:
+        call.raw(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")  # and hangs up, though it did not say so
+
+    with running_server() as server:
+        server.routes["/*"] = answer
+        http = Http(Access(), replace(QUICK, attempts=1))
+        for _ in range(3):
+            with http.get(f"{server.url}/x", {}, {}) as response:
+                assert response.content == b"ok"
+            time.sleep(0.05)
+
+
+def test_a_body_that_was_not_read_ends_the_connection() -> None:
+    """What is left of it is never taken for the next answer."""
+    with counting_server() as (address, connections):
+        session = Session(lambda _: ssl.create_default_context())
+        for count in (1, 2):
+            answer = session.request("GET", f"http://{address}/x", {}, None, Way(2, 2))
+            assert answer.read1(1) == b"{"
+            answer.close()
+            assert len(connections) == count
+        session.close()

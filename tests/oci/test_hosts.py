@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-import requests
 from hypothesis import given
 from hypothesis import strategies as st
 from urllib3.util import parse_url
@@ -241,12 +240,12 @@ PIECES = (
 
 @given(st.sampled_from(("http://", "https://")), st.lists(st.sampled_from(PIECES), max_size=8))
 def test_an_origin_is_where_a_request_goes(scheme: str, pieces: list[str]) -> None:
-    """Whatever is judged by its origin is connected to under the same scheme, host and port."""
+    """Another reader of URLs finds the same scheme, host and port in whatever is one for us."""
     url = scheme + "".join(pieces)
     try:
         found = origin(url)
-        asked = parse_url(requests.Request("GET", url).prepare().url or "")
-    except (ValueError, requests.RequestException):
+        asked = parse_url(url)
+    except ValueError:
         return
     host = (asked.host or "").strip("[]").lower()
     assert "xn--" in host or found == (
