@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 
 from builder.commands.arguments import read_platform
 from builder.commands.caller import Caller, store_root
@@ -12,6 +11,7 @@ from builder.commands.connection import Connection, access_of
 from builder.commands.line import Line
 from builder.commands.lookup import TRANSPORTS, familiar, find_named, host_platform, is_store, load, missing
 from builder.commands.progress import shown
+from builder.declare import dataclass
 from builder.errors import ImageError
 from builder.oci.open import open_source
 from builder.stages.borrow import Borrowed

@@ -11,8 +11,8 @@ import socket
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass, replace
 
+from builder.declare import dataclass, replace
 from builder.kernel.dial import Dialled, Dialler, Refused, Unreachable
 from builder.kernel.proxyhead import (
     HEAD_LIMIT_BYTES,

@@ -11,10 +11,10 @@ import base64
 import socket
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from ipaddress import IPv4Address, ip_address
 from urllib.parse import unquote, urlsplit
 
+from builder.declare import dataclass
 from builder.values.hosts import Address, HostRules, address_of, unwrapped
 
 _CONNECT_S = 20.0

@@ -20,9 +20,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from types import TracebackType
 
+from builder.declare import replace
 from builder.kernel.conversation import Conversation
 from builder.kernel.dial import Dialler
 from builder.values.contact import Contact, Contacts

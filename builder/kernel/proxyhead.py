@@ -10,9 +10,9 @@ Sources: RFC 9110 (7.6.1 on fields of one hop), RFC 9112 (3.2 on targets, 6 on b
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from builder.declare import dataclass
 from builder.values.hosts import address_of, canonical
 
 HEAD_LIMIT_BYTES = 64 << 10

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 
+from builder.declare import dataclass, replace
 from builder.oci.config import write_config
 from builder.oci.manifest import write_manifest
 from builder.stages.commit import now_s

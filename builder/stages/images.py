@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
+from builder.declare import dataclass
 from builder.errors import BuildfileError, ContextError, ImageError, PybuildError, StoreError
 from builder.lang.suggest import nearest
 from builder.oci.manifest import read_config, read_manifest

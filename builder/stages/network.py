@@ -9,9 +9,9 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from builder.declare import dataclass
 from builder.stages.door import Door
 from builder.stages.hands import Hands
 from builder.values.crossing import NetworkJob, NetworkMode, NetworkPlace

@@ -8,10 +8,10 @@ what steps and questions read stays the same whatever is exported. What is made 
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
+from builder.declare import replace
 from builder.errors import ImageError, PybuildError, StoreError
 from builder.oci.lanes import Check, carry_all
 from builder.oci.manifest import write_manifest

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
 
+from builder.declare import dataclass, field, replace
 from builder.errors import BuildfileError, UsageError
 from builder.source import Span
 from builder.stages.images import Images, build_platform

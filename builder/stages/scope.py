@@ -6,9 +6,9 @@ Pure. Source: the Dockerfile reference, "Understand how ARG and FROM interact", 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from functools import cached_property
 
+from builder.declare import dataclass, replace
 from builder.errors import BuildfileError
 from builder.lang.words import expand, expand_list, expand_raw
 from builder.source import Span

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from builder.declare import dataclass
 from builder.errors import PybuildError
 from builder.oci.manifest import INDEX_TYPES, read_config, read_index, read_manifest
 from builder.store.promised import promised

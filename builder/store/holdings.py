@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
+from builder.declare import dataclass, replace
 from builder.store import sizes
 from builder.store.documents import AREA, BLOBS, Documents, State
 from builder.store.images import Images

@@ -10,8 +10,9 @@ Cloud, Azure and Oracle Cloud.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+
+from builder.declare import dataclass
 
 Address = IPv4Address | IPv6Address
 
