@@ -57,7 +57,7 @@ def _unpacked(held: Layer, chain: ChainId, lowers: tuple[str, ...], hands: Hands
             limits=bounds.limits(),
         )
         with hands.layers.reading(held):
-            hands.door.call(job, Unpacked)
+            made = hands.door.call(job, Unpacked)
     except BaseException:
         hands.store.snapshots.discard(scratch)
         raise
@@ -65,4 +65,4 @@ def _unpacked(held: Layer, chain: ChainId, lowers: tuple[str, ...], hands: Hands
         hands.store.layers.adopt_index(index, held.diff_id)
     hands.layers.trust(held)  # the worker has hashed what it unpacked
     hands.emit(Transfer("unpack", what, descriptor.size, descriptor.size))
-    return hands.store.snapshots.within(hands.door.ids).publish(scratch, chain, held.diff_id)
+    return hands.store.snapshots.within(hands.door.ids).publish(scratch, chain, held.diff_id, made.room_bytes)

@@ -12,9 +12,9 @@ import stat
 from pathlib import Path
 
 from builder.declare import dataclass
+from builder.values.entry import room_of
 
 _BLOCK_BYTES = 512  # the unit of st_blocks, whatever the file system's own is (stat(2))
-_CLUSTER_BYTES = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +77,7 @@ def of_unpacked(index: Path) -> Size:
             next(lines, None)  # the head
             for line in lines:
                 row = json.loads(line)
-                if row[1] == "f":
-                    total += -(-int(row[5]) // _CLUSTER_BYTES) * _CLUSTER_BYTES
-                elif row[1] == "d":
-                    total += _CLUSTER_BYTES
+                total += room_of(row[1], int(row[5]))
     except (OSError, ValueError, LookupError, TypeError):
         return Size(total, whole=False)
     return Size(total)

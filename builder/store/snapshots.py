@@ -62,12 +62,15 @@ class Snapshots:
         """A new private directory on the snapshots' file system; what is in it is the caller's. Raises StoreError."""
         return self._session.scratch()
 
-    def publish(self, directory: Path, chain: ChainId, layer: DiffId | None = None) -> Path:
+    def publish(
+        self, directory: Path, chain: ChainId, layer: DiffId | None = None, room_bytes: int | None = None
+    ) -> Path:
         """Make a finished tree the snapshot of `chain`, whose uppermost layer is `layer`; returns where the tree is
         from now on.
 
         `directory` is a directory inside a `scratch()` (whose other contents go to the trash), or a scratch that holds
-        the tree as `fs`. Where another build was first, ours goes to the trash and theirs is returned. Raises
+        the tree as `fs`. `room_bytes` is what it takes on the disk; where it is not known the layer's index is asked.
+        Where another build was first, ours goes to the trash and theirs is returned. Raises
         StoreError, and ValueError for a directory that is in no scratch.
         """
         scratch, tree = self._parts(directory)
@@ -76,7 +79,7 @@ class Snapshots:
                 if name != tree.name:
                     self._session.to_trash(scratch / name)
             os.rename(tree, scratch / _TREE)
-            files.write_file(scratch / "state", self._state(layer))
+            files.write_file(scratch / "state", self._state(layer, room_bytes))
         return self._publish(scratch, chain)
 
     def _publish(self, scratch: Path, chain: ChainId) -> Path:
@@ -116,14 +119,16 @@ class Snapshots:
                 self._mark_settled(self._directory / name)
         return len(unsettled)
 
-    def _state(self, layer: DiffId | None) -> bytes:
+    def _state(self, layer: DiffId | None, room_bytes: int | None) -> bytes:
         """What `prune` and `du` want to know is measured now: later it would take the worker."""
         document: dict[str, files.JsonValue] = {"version": SNAPSHOT_VERSION, "boot": self._boot}
         if layer is not None:
             document["layer"] = str(layer)
-            size = sizes.of_unpacked(self._area / "indexes" / layer.hex)
-            if size.whole:
-                document["size"] = size.size_bytes
+            if room_bytes is None:
+                size = sizes.of_unpacked(self._area / "indexes" / layer.hex)
+                room_bytes = size.size_bytes if size.whole else None
+            if room_bytes is not None:
+                document["size"] = room_bytes
         return files.encode(document)
 
     def _mark_settled(self, wrapper: Path) -> None:

@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import BinaryIO, Final, Self
 
 from builder.errors import ImageError, StoreError
+from builder.tree.ahead import Ahead
 from builder.tree.compress import decompressor
 from builder.tree.tarformat import Content, read_entries
 from builder.values.digest import DiffId
@@ -27,7 +28,6 @@ from builder.values.entry import Entry, Kind
 INDEX_VERSION: Final = 1
 _NO_DIFF_ID = DiffId("0" * 64)  # stands in the first line until the layer's end is known; as long as a real one
 _BATCH = 1000
-_CHUNK_BYTES = 256 << 10
 _KINDS = {kind.value: kind for kind in Kind}
 
 
@@ -85,10 +85,10 @@ def index_of(blob: Path, media_type: str, diff_id: DiffId, index: Path) -> int:
     try:
         with open(blob, "rb", buffering=0) as raw, IndexWriter(index) as writer:
             stream = _Hashed(decompressor(media_type, raw))
-            for entry, content in read_entries(stream):
-                writer.add(entry._replace(digest=_digest(content)) if entry.kind is Kind.FILE else entry)
-            while stream.read(_CHUNK_BYTES):  # what comes after the archive's end is part of the layer's identity
-                pass
+            with Ahead(stream) as ahead:
+                for entry, content in read_entries(ahead):
+                    writer.add(entry._replace(digest=_digest(content)) if entry.kind is Kind.FILE else entry)
+                ahead.drain()  # what comes after the archive's end is part of the layer's identity
             if stream.diff_id() != diff_id:
                 raise ImageError(
                     f"a layer's content is {stream.diff_id()} and not {diff_id}, as its image says",

@@ -29,7 +29,7 @@ from builder.tree.safe import shown
 from builder.tree.tarformat import Content, read_entries
 from builder.values.crossing import Unpacked, UnpackJob
 from builder.values.digest import DiffId
-from builder.values.entry import Entry
+from builder.values.entry import Entry, room_of
 
 
 def perform(job: UnpackJob) -> Unpacked:
@@ -60,13 +60,15 @@ def _unpack(job: UnpackJob) -> Unpacked:
         ):
             stream = Measured(decompressor(job.media_type, raw), os.fstat(raw.fileno()).st_size)
             with Ahead(stream) as ahead:
+                room_bytes = 0
                 for entry, content in read_entries(ahead):
                     rows.add(_placed(placer, entry, content))
+                    room_bytes += room_of(entry.kind, entry.size)
                 placer.finish()
                 ahead.drain()
             stream.verify(diff_id)
             rows.finish(diff_id)
-            return Unpacked(rows.entries, len(placer.devices))
+            return Unpacked(rows.entries, len(placer.devices), room_bytes)
     except OSError as error:
         raise _explained(error, error.filename or job.target) from error
 

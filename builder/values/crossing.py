@@ -26,7 +26,7 @@ from builder.values.ladder import Rung as Rung
 from builder.values.limits import Limits
 from builder.values.security import DEFAULT_CAPABILITIES, Security
 
-PROTOCOL = 2
+PROTOCOL = 3
 """Raised whenever a message changes; both sides compare."""
 
 
@@ -247,10 +247,14 @@ class Hello:
 
 @dataclass(frozen=True, slots=True)
 class Unpacked:
-    """How many entries a layer has; `devices` of them are device nodes, which were left out."""
+    """How many entries a layer has; `devices` of them are device nodes, which were left out.
+
+    `room_bytes` is what its files and directories take on the disk.
+    """
 
     entries: int
     devices: int = 0
+    room_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,16 @@ class Kind(StrEnum):
     OPAQUE = "o"  # what the layers below have inside this directory is hidden
 
 
+_CLUSTER_BYTES = 4096
+
+
+def room_of(kind: str, size: int) -> int:
+    """The room on a disk, in bytes, of a file of `size` bytes or of a directory: whole clusters; none for others."""
+    if kind == Kind.FILE:
+        return -(-size // _CLUSTER_BYTES) * _CLUSTER_BYTES
+    return _CLUSTER_BYTES if kind == Kind.DIR else 0
+
+
 class Entry(NamedTuple):
     """A path and all that a layer says about it."""
 

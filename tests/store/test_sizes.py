@@ -34,7 +34,13 @@ def test_nothing_takes_nothing(tmp_path: Path) -> None:
 
 def test_a_layer_by_its_index(tmp_path: Path) -> None:
     """Files take whole clusters and directories one; links and whiteouts take none."""
-    rows = ['["a","f",420,0,0,1]', '["b","f",420,0,0,4097]', '["c","f",420,0,0,0]', '["d","d",493,0,0,0]', '["e","l"]']
+    rows = [
+        '["a","f",420,0,0,1]',
+        '["b","f",420,0,0,4097]',
+        '["c","f",420,0,0,0]',
+        '["d","d",493,0,0,0]',
+        '["e","l",511,0,0,0]',
+    ]
     (tmp_path / "index").write_text("\n".join(["{}", *rows]) + "\n")
     assert sizes.of_unpacked(tmp_path / "index") == sizes.Size(4096 * (1 + 2 + 0 + 1))
 

@@ -10,6 +10,7 @@ import pytest
 
 from builder.errors import StoreError
 from builder.store import Store, files
+from builder.store.documents import Documents
 from builder.store.snapshots import SNAPSHOT_VERSION
 from builder.values.digest import ChainId, DiffId
 
@@ -151,3 +152,9 @@ def test_settling_beside_who_removes(store: Store, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("builder.kernel.syscalls.syncfs", lambda _: store.snapshots.discard(published))
     assert store.snapshots.settle() == 1
     assert store.snapshots.find(CHAIN) is None
+
+
+def test_the_room_that_its_maker_has_counted(store: Store) -> None:
+    """Who made a tree may say how much room it takes; the layer's index is then not read for it."""
+    made = store.snapshots.publish(_tree(store), CHAIN, DiffId.of(b"a layer without an index"), 12_288)
+    assert Documents(store.root).snapshot(made.parent.name, made.parent.stat()).size.size_bytes == 12_288

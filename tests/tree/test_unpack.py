@@ -55,7 +55,7 @@ def job(where: Path, blob: bytes, tar: bytes, media_type: str = MEDIA_LAYER) -> 
 def test_compressions(tmp_path: Path, how: str | None, media_type: str) -> None:
     """A layer may be plain, gzip or zstd; its diff-id is that of all uncompressed bytes, padding included."""
     tar = file(b"f", b"x" * 5000) + header(b"c", CHAR, rdev=(1, 3)) + END + bytes(8192)
-    assert perform(job(tmp_path, compressed(tar, how), tar, media_type)) == Unpacked(2, devices=1)
+    assert perform(job(tmp_path, compressed(tar, how), tar, media_type)) == Unpacked(2, devices=1, room_bytes=8192)
     assert listing(tmp_path / "out") == {"f": "x" * 5000}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from builder.values.entry import Entry, Kind
+from builder.values.entry import Entry, Kind, room_of
 
 
 def test_kinds_have_letters_of_their_own() -> None:
@@ -35,3 +35,9 @@ def test_rows_are_plain_tuples() -> None:
         "digest",
         "rdev",
     )
+
+
+def test_room_comes_in_clusters() -> None:
+    """A file takes whole clusters, an empty one none; a directory takes one; links and pipes lie in their inodes."""
+    assert [room_of(Kind.FILE, size) for size in (0, 1, 4096, 4097)] == [0, 4096, 4096, 8192]
+    assert [room_of(kind, 0) for kind in (Kind.DIR, Kind.SYMLINK, Kind.FIFO)] == [4096, 0, 0]
