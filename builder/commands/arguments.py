@@ -10,6 +10,7 @@ from decimal import Decimal
 
 from builder.errors import UsageError
 from builder.values.ladder import NetworkMode
+from builder.values.output import MediaTypes
 from builder.values.platform import Platform
 from builder.values.reference import Reference
 from builder.values.request import Ulimit
@@ -174,3 +175,13 @@ def proxies_of(environment: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     """The proxy variables that are set, in either case, under the names they have."""
     names = [name for upper in _PROXIES for name in (upper, upper.lower())]
     return tuple((name, environment[name]) for name in names if environment.get(name))
+
+
+def read_media_types(text: str | None) -> MediaTypes | None:
+    """`--format oci|docker` or podman's `oci-archive`; None where nobody asked. Raises UsageError."""
+    if text is None:
+        return None
+    try:
+        return MediaTypes(text.removesuffix("-archive"))
+    except ValueError:
+        raise bad("--format", f"{text!r} is not supported", "--format docker or --format oci") from None

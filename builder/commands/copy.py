@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from builder.commands.arguments import read_platform
+from builder.commands.arguments import read_media_types, read_platform
 from builder.commands.caller import Caller, store_root
 from builder.commands.connection import Connection, access_of, registries_of
 from builder.commands.line import Line
 from builder.commands.lookup import IN_STORE, TRANSPORTS, find_named
 from builder.commands.progress import shown
-from builder.commands.save import read_media_types
 from builder.declare import replace
 from builder.errors import ImageError, UsageError
 from builder.oci.destination import Destination, ToDockerArchive, ToOciArchive, open_destination

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from builder.commands.arguments import read_media_types
 from builder.commands.caller import Caller, store_root
 from builder.commands.connection import Connection, access_of
 from builder.commands.line import Line
 from builder.commands.lookup import find_named, is_store, missing
 from builder.commands.progress import shown
 from builder.commands.results import prepare_file, write_file
-from builder.commands.save import read_media_types
 from builder.declare import dataclass, replace
 from builder.errors import UsageError
 from builder.oci.push import Amount, Pushed

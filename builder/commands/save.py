@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from builder.commands.arguments import bad, read_platform
+from builder.commands.arguments import bad, read_media_types, read_platform
 from builder.commands.caller import Caller, store_root
 from builder.commands.connection import Connection, access_of
 from builder.commands.line import Line
@@ -47,16 +47,6 @@ def run(line: Line, caller: Caller) -> int:
 
         send_to(destination, write)
     return 0
-
-
-def read_media_types(text: str | None) -> MediaTypes | None:
-    """`--format oci|docker` or podman's `oci-archive`; None where nobody asked. Raises UsageError."""
-    if text is None:
-        return None
-    try:
-        return MediaTypes(text.removesuffix("-archive"))
-    except ValueError:
-        raise bad("--format", f"{text!r} is not supported", "--format docker or --format oci") from None
 
 
 def _destination(text: str | None, caller: Caller) -> Path | Stream:

@@ -14,10 +14,10 @@ import ssl
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
 from typing import Any, Self
 from urllib.parse import quote, unquote, urlsplit
 
+from builder.declare import dataclass
 from builder.oci.hosts import Origin, names_of, origin
 
 _MOST_IDLE = 16  # connections to one server

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from builder.commands.arguments import read_media_types
 from builder.commands.caller import Caller
 from builder.commands.line import Line
-from builder.commands.save import read_media_types, run
+from builder.commands.save import run
 from builder.errors import ImageError, StoreError, UsageError
 from builder.oci.archive import ArchiveSource
 from builder.oci.docker_archive import DockerArchiveSource
