@@ -29,7 +29,7 @@ from builder.stages.tidy import keep_limit, make_room, tidy
 from builder.store.store import Store
 from builder.values.event import Emit, Note, Warned
 from builder.values.image import Image
-from builder.values.instruction import Buildfile, CheckWarning
+from builder.values.instruction import Buildfile, CheckWarning, Run
 from builder.values.request import BuildRequest
 from builder.values.step import Plan
 
@@ -56,9 +56,11 @@ def _build(request: BuildRequest, store: Store, emit: Emit) -> BuildResult:
         images.directory_of(name)  # one that is missing is refused even where nothing uses it: it was asked for
     layers = Layers(store, emit)
     images.on_found = layers.learn
-    plan = _plan(buildfile, request, images, emit)
     contexts = Contexts(request, store, images)
     with closing(contexts), Door(store.root, emit) as door:
+        if any(isinstance(each, Run) for block in buildfile.blocks for each in block.instructions):
+            images.on_unknown = door.open_early
+        plan = _plan(buildfile, request, images, emit)
         hands = Hands(request, store, images, layers, contexts, door, emit, plan.source_date_epoch)
         if request.secrets:
             from builder.stages.leaks import tell_of_plain_ones

@@ -1,10 +1,12 @@
 """The door into the namespace, opened when the first piece of work needs it.
 
-A build whose steps are all in the cache, and one without RUN, never open it.
+A build whose steps are all in the cache, and one without RUN, never open it. One with a RUN on an image that is not
+here begins to open it while that image is asked for.
 """
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -46,6 +48,7 @@ class Door:
         self._owner: int | None = None  # the only thread that is let through, once the door was cleared
         self._lock = threading.Lock()
         self._network: _Asked | None = None
+        self._opening: threading.Thread | None = None
 
     @property
     def is_open(self) -> bool:
@@ -84,6 +87,19 @@ class Door:
             worker, self._worker = self._worker, None
         if worker is not None:
             worker.kill()
+
+    def open_early(self) -> None:
+        """Begin to start the worker while other things are done: there will be work for it.
+
+        Where it cannot be started, whoever has work for it is told.
+        """
+        if self._opening is None:
+            self._opening = threading.Thread(target=self._open_early, name="door", daemon=True)
+            self._opening.start()
+
+    def _open_early(self) -> None:
+        with contextlib.suppress(Exception):  # whoever has work for it meets the same, and can say so
+            self._opened()
 
     def prepare_network(self, job: NetworkJob) -> None:
         """Have the network of the steps made while other things are done; once, whatever is asked for later."""
@@ -134,6 +150,8 @@ class Door:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        if self._opening is not None:
+            self._opening.join()
         if self._worker is None:
             return
         if kind is None:

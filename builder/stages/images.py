@@ -44,7 +44,11 @@ class FoundImage:
 
 
 class Images:
-    """Answers names with images. `on_found` hears of every one, so that its layers can be fetched when needed."""
+    """Answers names with images. `on_found` hears of every one, so that its layers can be fetched when needed.
+
+    `on_unknown` hears that a registry is about to be asked for one that nothing here is known of: no step on it can
+    be in the cache, but for one whose image has been here under another name.
+    """
 
     def __init__(self, store: Store, request: BuildRequest, emit: Emit) -> None:
         self._store = store
@@ -57,6 +61,7 @@ class Images:
         self._found: dict[tuple[str, Platform], FoundImage] = {}
         self.stages: tuple[str, ...] = ()  # names that a misspelt one may have meant
         self.on_found: Callable[[FoundImage], None] = _nothing
+        self.on_unknown: Callable[[], None] = _ignored
 
     def note(self, text: str) -> None:
         """Tell people something once."""
@@ -108,6 +113,7 @@ class Images:
             pulled = self._pulled_before(text, reference, platform)
             if pulled is not None:
                 return FoundImage(self._checked(name, pulled, platform), LateSource(lambda: self._source(text)))
+            self.on_unknown()
         try:
             return self._outside(name, text, reference, platform)
         except ImageError as error:
@@ -272,3 +278,7 @@ def _with_stage(hint: str | None, name: str, stages: tuple[str, ...]) -> str | N
 
 def _nothing(_: FoundImage) -> None:
     """Until somebody wants to hear of images."""
+
+
+def _ignored() -> None:
+    """Until somebody wants to hear of those that are unknown."""

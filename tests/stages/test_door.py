@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from builder.errors import ContextError, MachineError
+from builder.errors import ContextError, Interrupted, MachineError
 from builder.kernel.namespace import probe
 from builder.kernel.worker_handle import Worker
 from builder.stages.door import _SLOWER, Door
@@ -85,6 +85,32 @@ def test_it_opens_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.kernel
+def test_it_can_be_opened_early(tmp_path: Path) -> None:
+    """Who is told that there will be work starts the worker meanwhile; it is the one that the work gets."""
+    with Door(tmp_path, list[Event]().append) as door:
+        door.open_early()
+        door.open_early()
+        door.call(RemoveJob(()), Removed)
+        worker = _worker_of(door)
+    assert worker is not None and door.is_open
+    with Door(tmp_path, list[Event]().append) as unused:
+        unused.open_early()
+    worker = _worker_of(unused)  # the end of the block has waited for it
+    assert worker is not None
+    with pytest.raises(Exception, match="stopped"):
+        worker.call(RemoveJob(()))
+
+
+def test_an_early_door_that_does_not_open() -> None:
+    """That it could not be opened is told to who has work for it, and to nobody else."""
+    with Door(Path("not/absolute"), list[Event]().append) as door:
+        door.open_early()
+    with pytest.raises(ValueError, match="not an absolute path"), Door(Path("not/absolute"), print) as door:
+        door.open_early()
+        door.call(RemoveJob(()), Removed)
+
+
+@pytest.mark.kernel
 def test_it_is_shut_at_once_on_an_error(tmp_path: Path) -> None:
     """An error on our side ends the worker with everything in it."""
     with pytest.raises(MachineError, match="ours"), Door(tmp_path, list[Event]().append) as door:
@@ -94,6 +120,27 @@ def test_it_is_shut_at_once_on_an_error(tmp_path: Path) -> None:
     assert worker is not None
     with pytest.raises(Exception, match="stopped"):
         worker.call(RemoveJob(()))
+
+
+@pytest.mark.kernel
+def test_it_is_cleared(tmp_path: Path) -> None:
+    """Clearing ends the worker; from then on only who has cleared it is let through, to a new one."""
+    with Door(tmp_path, list[Event]().append) as door:
+        door.call(RemoveJob(()), Removed)
+        before, refused = _worker_of(door), list[str]()
+        door.clear()
+
+        def late() -> None:
+            with pytest.raises(Interrupted, match="stopped") as error:
+                door.call(RemoveJob(()), Removed)
+            refused.append(error.value.message)
+
+        thread = threading.Thread(target=late)
+        thread.start()
+        thread.join()
+        assert len(refused) == 1 and door.is_open
+        door.call(RemoveJob(()), Removed)
+        assert _worker_of(door) is not before
 
 
 @pytest.mark.kernel

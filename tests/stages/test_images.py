@@ -10,16 +10,21 @@ from pathlib import Path
 import pytest
 
 from builder.errors import BuildfileError, ContextError, ImageError, StoreError
-from builder.stages.images import build_platform
+from builder.source import SourceText, Span
+from builder.stages.images import Images, build_platform
+from builder.store import Store
 from builder.values.access import Access
+from builder.values.event import Event
 from builder.values.platform import Platform
 from builder.values.reference import Reference
 from builder.values.registries import Endpoint, Mirror, RegistryRule, RegistryRules
+from builder.values.request import BuildRequest
 from tests.registry import free_port, push, running_registry
 from tests.stages.builds import Bench, base, content, row
 
 FOREIGN = "linux/s390x"
 OWN = str(build_platform())
+_SPAN = Span(SourceText("Buildfile", "FROM base"), 1, 1)
 
 
 def _layout(bench: Bench, name: str, text: str, *platforms: str) -> str:
@@ -115,6 +120,21 @@ def test_a_pulled_base_is_remembered(remembered: tuple[Bench, str]) -> None:
     (bench.context / "f").write_text("new")
     image = bench.build(f"FROM {name}\nCOPY f /f\n")
     assert (content(image, "/where"), content(image, "/f")) == ("first", "new")
+
+
+def test_only_an_unknown_image_is_told_of(remembered: tuple[Bench, str]) -> None:
+    """Before a registry is asked for an image that nothing here knows, that is told; for a remembered one it is not."""
+    bench, name = remembered
+    told: list[str] = []
+    request = BuildRequest(bench.context, SourceText("Buildfile", ""))
+    with Store.open(bench.root) as store:
+        images = Images(store, request, list[Event]().append)
+        images.on_unknown = lambda: told.append("unknown")
+        images.find(name, build_platform(), _SPAN)
+        assert told == []
+        with pytest.raises(ImageError):
+            images.find(name.replace("base", "other"), build_platform(), _SPAN)
+        assert told == ["unknown"]
 
 
 def test_pull_asks_again(remembered: tuple[Bench, str]) -> None:
