@@ -29,8 +29,7 @@ def main(words: Sequence[str]) -> int:
     """Run it; 0, or 2 where it cannot be run, or 1 where something of ours failed."""
     options = parse(words)
     try:
-        become(options.user, words)
-        table = _measured(options)
+        table = _shown(options.figures) if options.figures else _measured(options, words)
     except (WrongUser, NoRegistry, peers.UnknownPeer) as error:
         print(f"benchmarks/run: {error}", file=sys.stderr)
         return 2
@@ -41,7 +40,14 @@ def main(words: Sequence[str]) -> int:
     return 1 if any(found[report.OURS].failures for found in table.values()) else 0
 
 
-def _measured(options: Options) -> Table:
+def _shown(figures: Path) -> Table:
+    table = report.from_json(figures.read_text())
+    print(report.text(table), report.memory(table), sep="\n")
+    return table
+
+
+def _measured(options: Options, words: Sequence[str]) -> Table:
+    become(options.user, words)
     keys = named(options.workloads) or [key for key in WORKLOADS if not (options.quick and key in NOT_QUICK)]
     options.cache.mkdir(parents=True, exist_ok=True)
     ours = Pybuild(options.pybuild or installed(options.source, options.cache))

@@ -56,6 +56,18 @@ class Materials:
 
         return self._kept(f"contexts/large{count}x{size}", make)
 
+    def layout_of(self, context: Path) -> Path:
+        """An image of one layer that has these files in /data."""
+
+        def make(path: Path) -> None:
+            plain = path.with_name(path.name + ".tar")
+            with tarfile.open(plain, "w", format=tarfile.GNU_FORMAT) as tar:
+                tar.add(context, "data")
+            images.make_layout(path, (plain,))
+            plain.unlink()
+
+        return self._kept(f"layouts/of-{context.name}", make)
+
     def size(self, whole: int) -> int:
         """A size or number, smaller where the run is a quick one."""
         return max(1, int(whole * self.scale))

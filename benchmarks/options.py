@@ -29,10 +29,11 @@ class Options:
     source: Path
     """The checkout of which a copy is installed."""
     user: str
+    figures: Path | None
+    """Figures of an earlier run to show, instead of a run."""
     json: Path | None
     svg: Path | None
     markdown: Path | None
-    check: bool
 
 
 def parse(words: Sequence[str]) -> Options:
@@ -48,10 +49,10 @@ def parse(words: Sequence[str]) -> Options:
         pybuild=found.pybuild,
         source=found.source,
         user=found.user,
+        figures=found.figures,
         json=found.json,
         svg=found.svg,
         markdown=found.markdown,
-        check=not found.no_check,
     )
 
 
@@ -102,10 +103,10 @@ def _parser() -> argparse.ArgumentParser:
         help="install a copy of this checkout, as an older one to compare with (default: %(default)s)",
     )
     parser.add_argument("--user", default="", metavar="NAME", help="as root: run as this ordinary user")
+    parser.add_argument("--figures", type=Path, metavar="FILE", help="run nothing; show what --json wrote")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures")
     parser.add_argument("--svg", type=Path, metavar="FILE", help="write a plot")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the table there, between its two marks")
-    parser.add_argument("--no-check", action="store_true", help="do not compare what was built")
     return parser
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from benchmarks.options import Options
 from benchmarks.runner import Findings, Table
-from benchmarks.values import Listing
+from benchmarks.values import Failure, LayerSize, Listing, Run
+from benchmarks.workloads.workload import Row
 
 OURS = "pybuild"
 _BEGIN, _END = "<!-- figures -->", "<!-- /figures -->"
@@ -81,6 +82,22 @@ def as_json(table: Table, options: Options) -> str:
     return json.dumps({"version": 1, "quick": options.quick, "rows": rows}, indent=1) + "\n"
 
 
+def from_json(text: str) -> Table:
+    """The table that as_json wrote; of listings only their layers."""
+    table: Table = {}
+    for row in json.loads(text)["rows"]:
+        found = table[Row(row["key"], row["title"], row["target_s"])] = {}
+        for tool, figures in row["tools"].items():
+            layers = tuple(LayerSize(**layer) for layer in figures.get("layers", ()))
+            found[tool] = Findings(
+                [Run(**run) for run in figures["runs"]],
+                [Failure(reason) for reason in figures["failures"]],
+                Listing({}, layers) if "layers" in figures else None,
+                figures["differs"],
+            )
+    return table
+
+
 def _figures(findings: Findings, ours: Findings) -> dict[str, object]:
     figures: dict[str, object] = {
         "runs": [asdict(run) for run in findings.runs],
@@ -113,12 +130,17 @@ def put_markdown(path: Path, table: Table) -> None:
 
 def markdown(table: Table) -> str:
     """A row for each row: ours, then each peer with the ratio."""
-    tools = list(next(iter(table.values())))
+    tools = list(dict.fromkeys(tool for found in table.values() for tool in found))
     heads = ["#", "work", "to reach", *(f"{tool}, s" for tool in tools)]
     lines = [f"| {' | '.join(heads)} | size, ratio of ours |", "|" + " --- |" * (len(heads) + 1)]
     for row, found in table.items():
         target = f"{row.target_s:g} s" if row.target_s is not None else ""
-        cells = [row.key, row.title, target, *(_cell(found[tool], found[OURS]) for tool in tools)]
+        cells = [
+            row.key,
+            row.title,
+            target,
+            *(_cell(found[tool], found[OURS]) if tool in found else "–" for tool in tools),
+        ]
         lines.append(f"| {' | '.join(cells)} | {_size(found[OURS].listing)} |")
     return "\n".join(lines) + f"\n\n{memory(table)}.\n"
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from benchmarks.floors import Floor
 from benchmarks.listing import differences
 from benchmarks.measure import CommandFailed
 from benchmarks.room import Room
 from benchmarks.tools.tool import Tool
-from benchmarks.values import Failure, Listing, Run
+from benchmarks.values import Failure, Listing, Place, Run
 from benchmarks.workloads.workload import Row, Turn, Workload
 
 
@@ -40,6 +42,8 @@ def run(workload: Workload, tools: Sequence[Tool], runs: int, room: Room) -> Tab
             print(f"{label}: {tool.name}, run {number + 1} of {runs}", file=sys.stderr, flush=True)
             _turn(workload, Turn(number, tool, place, kept[tool.name]), table)
             room.retire(place)
+        for floor in workload.floors:
+            _floor(floor, room.place(f"{label}-{floor.name}-{number}"), table, room)
     for place in kept.values():
         room.retire(place)
     for found in table.values():
@@ -59,6 +63,17 @@ def _turn(workload: Workload, turn: Turn, table: Table) -> None:
         print(f"  failed: {error}", file=sys.stderr, flush=True)
         for found in table.values():
             found[name].failures.append(Failure(str(error)))
+
+
+def _floor(floor: Floor, place: Place, table: Table, room: Room) -> None:
+    if shutil.which(floor.program):
+        try:
+            for key, took in floor.measure(place).items():
+                found = next(found for row, found in table.items() if row.key == key)
+                found.setdefault(floor.name, Findings()).runs.append(took)
+        except CommandFailed as error:
+            print(f"  {floor.name} failed: {error}", file=sys.stderr, flush=True)
+    room.retire(place)
 
 
 def _findings(table: Table, key: str, tool: str) -> Findings:

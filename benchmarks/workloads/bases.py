@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from benchmarks.floors import Floor
 from benchmarks.materials import Materials
 from benchmarks.values import Build, Listing, Run
 from benchmarks.workloads.workload import HEAVY, Row, Turn
@@ -13,6 +14,7 @@ class EmptyStore:
     """3 and 3b: pull a base and run one command in it."""
 
     most_runs = HEAVY
+    floors: tuple[Floor, ...] = ()
 
     def __init__(self, materials: Materials, row: Row, base: str) -> None:
         self.rows = (row,)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from benchmarks.floors import Floor
 from benchmarks.materials import Materials
 from benchmarks.values import Build, Listing, Run
 from benchmarks.workloads.workload import ANY_NUMBER, Row, Turn
@@ -27,6 +28,7 @@ class NothingChanged:
 
     rows = (Row("1", "nothing changed, 8 steps", 0.06),)
     most_runs = ANY_NUMBER
+    floors: tuple[Floor, ...] = ()
 
     def __init__(self, materials: Materials) -> None:
         self._base, self._context = materials.base("small"), materials.files(10)
@@ -53,6 +55,7 @@ class OneMoreStep:
 
     rows = (Row("2", "each further RUN true", 0.02),)
     most_runs = ANY_NUMBER
+    floors: tuple[Floor, ...] = ()
 
     def __init__(self, materials: Materials) -> None:
         self._base, self._context = materials.base("small"), materials.files(10)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 
+from benchmarks.floors import Floor, tar_and_gzip
 from benchmarks.generate import half_compressible
 from benchmarks.listing import listing
 from benchmarks.materials import Materials
@@ -16,11 +17,13 @@ class CopyTree:
     """4 and 4c: COPY a context into an empty image, in the store, and again from an empty store as an archive."""
 
     most_runs = HEAVY
+    floors: tuple[Floor, ...] = ()
 
     def __init__(self, materials: Materials, rows: tuple[Row, Row], context: str) -> None:
         self.rows = rows
         size = materials.size
         self._context = materials.files(size(20_000)) if context == "files" else materials.random(size(1024) << 20)
+        self.floors = (tar_and_gzip(rows[1].key, self._context),)
 
     def measure(self, turn: Turn) -> Mapping[str, Run]:
         """Two builds that know nothing of each other."""
@@ -44,6 +47,7 @@ class CopyAgain:
         Row("4b nothing", "… with nothing changed", 0.25),
     )
     most_runs = HEAVY
+    floors: tuple[Floor, ...] = ()
 
     def __init__(self, materials: Materials) -> None:
         self._context = materials.files(materials.size(20_000))

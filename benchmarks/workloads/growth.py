@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from benchmarks.floors import Floor
 from benchmarks.materials import Materials
 from benchmarks.values import Build, Listing, Run
 from benchmarks.workloads.workload import ONCE, MostRuns, Row, Turn
@@ -18,6 +19,7 @@ class LargeImage:
 
     rows = (Row("9", "COPY 5 GB in five files, as an OCI archive, gzip: peak memory", None),)
     most_runs = ONCE
+    floors: tuple[Floor, ...] = ()
 
     def __init__(self, materials: Materials) -> None:
         self._context = materials.big_files(5, materials.size(_GIB))
@@ -37,6 +39,7 @@ class Growth:
     """10: one build of each size, with the base in the store and steps that no cache knows."""
 
     most_runs = MostRuns(1, 2)
+    floors: tuple[Floor, ...] = ()
 
     def __init__(self, materials: Materials, kind: str) -> None:
         sizes = SIZES if materials.scale == 1 else _QUICK_SIZES

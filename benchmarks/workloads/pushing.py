@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from benchmarks.floors import Floor, skopeo_push
 from benchmarks.materials import Materials
 from benchmarks.registry import registry
 from benchmarks.values import Build, Listing, Run
@@ -17,9 +18,11 @@ class Push:
 
     rows = (Row("7", "push 150 MB to a registry on loopback", 1.5), Row("7 again", "… again, with nothing new", 0.2))
     most_runs = HEAVY
+    floors: tuple[Floor, ...] = ()
 
     def __init__(self, materials: Materials) -> None:
         self._context = materials.big_files(15, materials.size(10) * _MIB)
+        self.floors = (skopeo_push("7", materials.layout_of(self._context)),)
 
     def measure(self, turn: Turn) -> Mapping[str, Run]:
         """To a fresh registry each time."""
@@ -40,6 +43,7 @@ class ThinBuild:
     """8: FROM a registry, COPY, CMD, push to the same registry, from an empty store and without any RUN."""
 
     most_runs = HEAVY
+    floors: tuple[Floor, ...] = ()
 
     def __init__(self, materials: Materials, base: str, title: str) -> None:
         self.rows = (Row("8", title, 0.3),)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from benchmarks.floors import Floor, umoci_repack
 from benchmarks.listing import listing
 from benchmarks.materials import Materials
 from benchmarks.values import Build, Listing, Run
@@ -17,9 +18,11 @@ class RunWrites:
 
     rows = (Row("5", "RUN that writes 500 MB in 5,000 files, as an OCI archive, gzip", 6.0),)
     most_runs = HEAVY
+    floors: tuple[Floor, ...] = ()
 
     def __init__(self, materials: Materials) -> None:
         self._base, self._context = materials.base("small"), materials.files(materials.size(5000), 100_000)
+        self.floors = (umoci_repack("5", self._context),)
 
     def measure(self, turn: Turn) -> Mapping[str, Run]:
         """From an empty store; the base has 2 MB."""
@@ -37,6 +40,7 @@ class Stages:
 
     rows = (Row("6", "four independent stages, each sleep 2, COPY --from each", 2.3),)
     most_runs = ANY_NUMBER
+    floors: tuple[Floor, ...] = ()
 
     def __init__(self, materials: Materials) -> None:
         self._base, self._context = materials.base("small"), materials.files(10)

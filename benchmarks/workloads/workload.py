@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from benchmarks.floors import Floor
 from benchmarks.listing import listing
 from benchmarks.measure import execute, measured
 from benchmarks.tools.tool import Tool
@@ -84,6 +85,10 @@ class Workload(Protocol):
     @property
     def most_runs(self) -> MostRuns:
         """How many runs make sense."""
+
+    @property
+    def floors(self) -> tuple[Floor, ...]:
+        """What is measured beside the builders."""
 
     def measure(self, turn: Turn) -> Mapping[str, Run]:
         """Do it; the runs by the key of their row. Raises CommandFailed."""
