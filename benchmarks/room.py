@@ -17,7 +17,7 @@ from pathlib import Path
 
 from benchmarks.values import Place
 
-_LEAST_FREE = 20 << 30
+_LEAST_FREE = 12 << 30
 _REST_S = 40.0
 
 Remove = Callable[[Path], None]
