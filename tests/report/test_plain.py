@@ -11,7 +11,7 @@ import pytest
 
 from builder.report.mask import NOTHING, Mask
 from builder.report.plain import PlainReporter
-from builder.values.event import Note, StepId, StepOutput, StepStarted, Transfer
+from builder.values.event import Note, StepId, StepOutput, StepStarted, StepStopped, Transfer
 from tests.report.recorded import cases, read_timed_events
 
 STEP = StepId("build", 1, 2)
@@ -35,6 +35,15 @@ def test_each_event_is_seen_at_once() -> None:
     reporter = PlainReporter(io.TextIOWrapper(io.BufferedWriter(raw, 1 << 20)), NOTHING)
     reporter.handle(StepStarted(STEP, "RUN make", None))
     assert raw.getvalue() == b"[build 1/2] RUN make\n"
+
+
+def test_a_stopped_step() -> None:
+    """The end of a step that was ended in the middle is told, after what was left of its last line."""
+    stream = io.StringIO()
+    reporter = PlainReporter(stream, NOTHING)
+    reporter.handle(StepOutput(STEP, b"half a line"))
+    reporter.handle(StepStopped(STEP, 1.5))
+    assert stream.getvalue() == "[build 1/2] | half a line\n[build 1/2] stopped after 1.5s\n"
 
 
 def test_any_locale_will_do() -> None:

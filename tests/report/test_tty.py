@@ -17,6 +17,7 @@ from builder.values.event import (
     StepId,
     StepOutput,
     StepStarted,
+    StepStopped,
     Transfer,
     Warned,
 )
@@ -83,6 +84,15 @@ def test_a_stopped_build_says_which_steps_were_running() -> None:
     text = _show([StepStarted(STEP, "RUN sleep 100", None), StepOutput(STEP, b"waiting\n")])
     assert text.startswith("[build 1/2] RUN sleep 100") and "stopped after 0." in text
     assert "waiting" not in text
+
+
+def test_a_stopped_step_scrolls_away_beside_one_that_runs() -> None:
+    """One of two live steps is ended: it leaves a line that says so, and the other one stays live."""
+    other = StepId("other", 1, 1)
+    started: list[Event] = [StepStarted(STEP, "RUN make", None), StepStarted(other, "RUN sleep", None)]
+    frames: list[str] = []
+    text = _show([*started, StepStopped(STEP, 1.5)], during=frames.append)
+    assert "stopped after 1.5s" in text and "RUN make" in frames[-1] and "RUN sleep" in frames[-1]
 
 
 def test_secrets_and_control_characters_do_not_reach_the_terminal() -> None:

@@ -14,7 +14,16 @@ from builder.store import Store
 from builder.values.build import Outcome
 from builder.values.contact import Contact, Contacts
 from builder.values.digest import Digest
-from builder.values.event import Contacted, Event, ImageReady, StepCached, StepFinished, StepId, StepStarted
+from builder.values.event import (
+    Contacted,
+    Event,
+    ImageReady,
+    StepCached,
+    StepFinished,
+    StepId,
+    StepStarted,
+    StepStopped,
+)
 from builder.values.reference import Reference
 from builder.values.request import BuildRequest, Secret
 
@@ -78,3 +87,15 @@ def test_a_record_that_cannot_be_kept(store: Store, monkeypatch: pytest.MonkeyPa
     with logged(REQUEST, store, lambda _: None) as hear:
         hear(StepStarted(ONE, "RUN x", None))
     assert not store.builds.ids()
+
+
+def test_how_steps_ended_beside_each_other(store: Store) -> None:
+    """A step that was only stopped is not the one that failed, and what comes late is not heard any more."""
+    heard: list[Event] = []
+    with pytest.raises(StepFailed), logged(REQUEST, store, heard.append) as hear:
+        for event in (StepStarted(ONE, "RUN a", None), StepStarted(TWO, "RUN b", None), StepStopped(ONE, 1.0)):
+            hear(event)
+        raise StepFailed("it failed")
+    hear(StepStopped(TWO, 1.0))
+    (record,) = store.builds.all()
+    assert [step.outcome for step in record.steps] == [Outcome.STOPPED, Outcome.FAILED] and len(heard) == 3

@@ -19,6 +19,10 @@ def _needs(task: Task) -> Collection[int] | None:
     return task[0] if task else None
 
 
+def _tasks_of(*tasks: Task) -> dict[int, Task]:
+    return dict(enumerate(tasks))
+
+
 @st.composite
 def _tasks(draw: st.DrawFn) -> dict[int, Task]:
     """Tasks of a few pieces, each of which takes from some of the tasks before it."""
@@ -77,7 +81,7 @@ def test_tasks_meet() -> None:
         meeting.wait(10)
         return task[1:]
 
-    Crew(dict.fromkeys(range(4), ((),)), _needs, advance, 4).run()
+    Crew(_tasks_of(*[((),)] * 4), _needs, advance, 4).run()
 
 
 def test_a_later_piece_waits_alone() -> None:
@@ -91,7 +95,7 @@ def test_a_later_piece_waits_alone() -> None:
             assert begun.wait(10)  # the other one has begun, though its second piece needs us
         return task[1:]
 
-    Crew({0: ((),), 1: ((), (0,))}, _needs, advance, 2).run()
+    Crew(_tasks_of(((),), ((), (0,))), _needs, advance, 2).run()
 
 
 def test_few_threads() -> None:
@@ -103,9 +107,9 @@ def test_few_threads() -> None:
         assert sum(thread.name == "target" for thread in threading.enumerate()) <= 3
         return task[1:]
 
-    Crew(dict.fromkeys(range(100), ((), ())), _needs, advance, 3).run()
+    Crew(_tasks_of(*[((), ())] * 100), _needs, advance, 3).run()
     names.clear()
-    Crew({0: ((),), 1: ((0,),), 2: ((1,),)}, _needs, advance, 3).run()
+    Crew(_tasks_of(((),), ((0,),), ((1,),)), _needs, advance, 3).run()
     assert len(names) == 1
 
 
@@ -120,7 +124,7 @@ def test_the_first_error_ends_it() -> None:
         assert go_on.wait(10)
         raise ValueError("later")
 
-    crew = Crew({0: ((),), 1: ((), ()), 2: ((0,),), 3: ((), ())}, _needs, advance, 2)
+    crew = Crew(_tasks_of(((),), ((), ()), ((0,),), ((), ())), _needs, advance, 2)
     with pytest.raises(ValueError, match="first"):
         crew.run()
     go_on.set()
@@ -138,7 +142,7 @@ def test_who_does_not_end_is_left_behind() -> None:
         hanging.wait(20)
         return task[1:]
 
-    crew = Crew({1: ((),), 0: ((),)}, _needs, advance, 2)
+    crew = Crew(_tasks_of(((),), ((),)), _needs, advance, 2)
     with pytest.raises(ValueError, match="mine"):
         crew.run()
     crew.dismiss(0.01)
@@ -149,4 +153,4 @@ def test_who_does_not_end_is_left_behind() -> None:
 def test_a_circle_is_a_bug() -> None:
     """Tasks that wait for each other are told, not waited for."""
     with pytest.raises(ValueError, match="wait for each other"):
-        Crew({0: ((1,),), 1: ((0,),)}, _needs, lambda _, task: task[1:], 2).run()
+        Crew(_tasks_of(((1,),), ((0,),)), _needs, lambda _, task: task[1:], 2).run()

@@ -104,6 +104,14 @@ def test_caches_taken_in_another_order(bench: Bench, busybox: str) -> None:
 
 
 @pytest.mark.kernel
+def test_a_cache_that_a_step_has_twice(bench: Bench, busybox: str) -> None:
+    """A step that shows a locked cache at two places does not wait for itself."""
+    one, other = (f"--mount=type=cache,id=x,sharing=locked,target=/{name}" for name in "xy")
+    bench.build(f"FROM {busybox}\nRUN {one} {other} echo here > /x/f; cat /y/f\n")
+    assert bench.output == "here\n"
+
+
+@pytest.mark.kernel
 def test_a_wait_for_a_cache_is_ended_too(bench: Bench, busybox: str) -> None:
     """A step that waits for a locked cache when another target fails does not go on waiting."""
     locked = "--mount=type=cache,id=x,sharing=locked,target=/x"
