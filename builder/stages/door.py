@@ -48,6 +48,7 @@ class Door:
         self._owner: int | None = None  # the only thread that is let through, once the door was cleared
         self._lock = threading.Lock()
         self._network: _Asked | None = None
+        self._asking = threading.Lock()  # not the other one: that is held while the worker starts
         self._opening: threading.Thread | None = None
 
     @property
@@ -103,7 +104,7 @@ class Door:
 
     def prepare_network(self, job: NetworkJob) -> None:
         """Have the network of the steps made while other things are done; once, whatever is asked for later."""
-        with self._lock:
+        with self._asking:
             if self._network is None:
                 self._network = _Asked(lambda: self._networked(job))
                 self._network.start()

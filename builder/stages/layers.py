@@ -81,6 +81,16 @@ class Layers:
         """`prove` for all of these, several at a time: one is read while others still come."""
         return self._all(layers, self._proven, self._prove)
 
+    def absent(self, layers: Sequence[Layer]) -> tuple[Layer, ...]:
+        """Those of these layers that are not in the store and can be fetched."""
+        return tuple(
+            layer
+            for layer in layers
+            if layer.diff_id in self._sources
+            and not self._arrivals.is_here(self._offered(layer).descriptor)
+            and self._proven(layer) is None
+        )
+
     @contextmanager
     def arriving(self, layers: Sequence[Layer]) -> Iterator[Callable[[int], Layer]]:
         """Begin to fetch these; inside the block the given function waits for the one of a number and gives it."""

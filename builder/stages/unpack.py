@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable
 from pathlib import Path
 
 from builder.stages.hands import Hands
@@ -19,21 +17,22 @@ def tree_of(stack: Stack, hands: Hands) -> Tree:
     """The stack's snapshots, uppermost first. Raises ImageError, StoreError, MachineError."""
     if not stack.layers:
         return Tree(())
-    snapshots = hands.store.snapshots.within(hands.door.ids)
-    places = [(layer, chain, snapshots.find(chain)) for layer, chain in zip(stack.layers, stack.chains(), strict=True)]
     lowers: tuple[str, ...] = ()
-    # Upper layers still come while lower ones are unpacked.
-    with hands.layers.arriving([layer for layer, _, there in places if there is None]) as arrived:
-        missing = itertools.count()
-        for _, chain, there in places:
-            path = there or _made(lambda: arrived(next(missing)), chain, lowers, hands)
+    coming = hands.layers.absent(stack.layers)
+    # They come while the door opens, and upper ones while lower ones are unpacked.
+    with hands.layers.arriving(coming) as arrived:
+        snapshots = hands.store.snapshots.within(hands.door.ids)
+        for layer, chain in zip(stack.layers, stack.chains(), strict=True):
+            path = snapshots.find(chain)
+            if path is None:
+                held = arrived(coming.index(layer)) if layer in coming else hands.layers.ensure(layer)
+                path = _made(held, chain, lowers, hands)
             lowers = (str(path), *lowers)
     return Tree(lowers)
 
 
-def _made(arrive: Callable[[], Layer], chain: ChainId, lowers: tuple[str, ...], hands: Hands) -> Path:
+def _made(layer: Layer, chain: ChainId, lowers: tuple[str, ...], hands: Hands) -> Path:
     """The snapshot of a layer that had none when it was looked for; another target may have made it since."""
-    layer = arrive()
     with hands.turns.turn(("unpack", chain)) as waited:
         there = hands.store.snapshots.within(hands.door.ids).find(chain) if waited else None
         return there or _unpacked(layer, chain, lowers, hands)

@@ -63,6 +63,17 @@ def _damage(path: Path) -> None:
     path.write_bytes(data)
 
 
+def test_what_is_absent(bench: Bench) -> None:
+    """Absent is what the store has not and a source can give: nothing that is here, however it is compressed."""
+    rows = [[row("a", "1")], [row("b", "2")]]
+    with Store.open(bench.root) as store:
+        layers, image = _known(bench, store, base(bench.room / "base", rows))
+        assert layers.absent(image.layers) == image.layers
+        layers.prove(image.layers[0])
+        assert layers.absent(image.layers) == image.layers[1:]
+        assert Layers(store, bench.events.append).absent(image.layers) == ()
+
+
 def test_a_layer_is_fetched_once(bench: Bench) -> None:
     """What is in the store is not fetched again; people see a transfer from its first to its last byte."""
     layout = base(bench.room / "base", [[row("a", "1")]])
