@@ -25,7 +25,6 @@ from builder.kernel.constants import CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWUSER, M
 from builder.kernel.syscalls import SyscallError, mount, set_pdeathsig, unshare
 from builder.values.crossing import (
     PROTOCOL,
-    CommitJob,
     Done,
     Exec,
     Fault,
@@ -34,6 +33,7 @@ from builder.values.crossing import (
     Mapped,
     Message,
     NetworkJob,
+    Ran,
     Refused,
     RemoveJob,
     Request,
@@ -198,9 +198,9 @@ def _rooms() -> Callable[[str], tuple[RootKind, Perform]]:
                 case UnpackJob():
                     return unpack.perform(job)
                 case RunJob():
-                    return sandbox.perform(job, fds, root_kind, copyup)
-                case CommitJob():
-                    return commit.perform(job)
+                    ran = sandbox.perform(job, fds, root_kind, copyup)
+                    # Here and not in a child of its own, because it is the fork that costs.
+                    return Ran(0, commit.perform(job.commit)) if job.commit and not ran.status else ran
                 case RemoveJob():
                     return remove.perform(job)
                 case NetworkJob():

@@ -22,7 +22,7 @@ from builder.values.stack import Stack
 if TYPE_CHECKING:
     from builder.stages.leaks import Sought
     from builder.tree.leaks import Search
-    from builder.values.crossing import Tree
+    from builder.values.crossing import CommitSpec, Committed, Tree
 
 MEDIA_TYPES = {
     Compression.GZIP: MEDIA_LAYER_GZIP,
@@ -31,31 +31,32 @@ MEDIA_TYPES = {
 }
 
 
-def commit_upper(upper: Path, tree: Tree, stack: Stack, hands: Hands) -> Layer | None:
-    """Pack what `upper` changes over the stack; it becomes the snapshot of the new stack. None: nothing changed."""
-    from builder.values.crossing import CommitJob, Committed
+def upper_commit(upper: Path, tree: Tree, hands: Hands) -> CommitSpec:
+    """How what `upper` changes over the tree is to be packed; then `keep_upper`."""
+    from builder.values.crossing import CommitSpec
 
-    blob, index = hands.store.blobs.temporary(), hands.store.blobs.temporary()
-    compression = hands.request.compression
-    sought = _sought(hands)
-    job = CommitJob(
+    return CommitSpec(
         upper=str(upper),
         lowers=tree.lowers,
-        blob=str(blob),
-        index=str(index),
-        compression=compression.value,
+        blob=str(hands.store.blobs.temporary()),
+        index=str(hands.store.blobs.temporary()),
+        compression=hands.request.compression.value,
         level=_level(hands),
         max_mtime_ns=_latest_mtime_ns(hands),
-        wanted=tuple(one.data.hex() for one in sought),
+        wanted=tuple(one.data.hex() for one in _sought(hands)),
         limits=bounds.limits(),
     )
-    made = hands.door.call(job, Committed)
+
+
+def keep_upper(spec: CommitSpec, made: Committed, stack: Stack, hands: Hands) -> Layer | None:
+    """Keep what was packed; the upper directory becomes the snapshot of the new stack. None: nothing changed."""
     if made.entries == 0:
         return None
-    _refuse_leaks(made.found, sought, (blob, index))
+    files = (Path(spec.blob), Path(spec.index))
+    _refuse_leaks(made.found, _sought(hands), files)
     diff_id = DiffId.parse(made.diff_id)
-    layer = _keep(hands, diff_id, (Digest.parse(made.digest), made.size), (blob, index))
-    hands.store.snapshots.within(hands.door.ids).publish(upper, stack.pushed(layer).chain, diff_id)
+    layer = _keep(hands, diff_id, (Digest.parse(made.digest), made.size), files)
+    hands.store.snapshots.within(hands.door.ids).publish(Path(spec.upper), stack.pushed(layer).chain, diff_id)
     return layer
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from builder.declare import replace
 from builder.errors import StepFailed, UsageError
-from builder.stages.commit import commit_upper
+from builder.stages.commit import keep_upper, upper_commit
 from builder.stages.hands import Hands
 from builder.stages.mounts import Mounted, mounted
 from builder.stages.unpack import tree_of
@@ -51,11 +51,12 @@ def run_step(step: RunStep, step_id: StepId, stack: Stack, built: Mapping[int, S
             spec = _networked(spec, step, network, hands)
             if network.proxy is not None:
                 spec = replace(spec, proxy_fd=mounts.add_descriptor(network.proxy))
+            commit = upper_commit(upper, tree, hands)
             output = _Output(step_id, hands)
-            status = output.collect(spec, mounts.fds)
-        if status:
-            raise _failure(step, status, output, hands)
-        return commit_upper(upper, tree, stack, hands)
+            ran = output.collect(RunJob(spec, commit), mounts.fds)
+        if ran.committed is None:
+            raise _failure(step, ran.status, output, hands)
+        return keep_upper(commit, ran.committed, stack, hands)
     finally:
         hands.store.snapshots.discard(scratch)
 
@@ -70,18 +71,18 @@ class _Output:
         self._tail_bytes = 0
         self._dropped = False
 
-    def collect(self, spec: StepSpec, fds: tuple[int, ...]) -> int:
-        """Run the step and return its status once its output has ended."""
+    def collect(self, job: RunJob, fds: tuple[int, ...]) -> Ran:
+        """Run the step and return what came of it once its output has ended."""
         read_end, write_end = os.pipe2(os.O_CLOEXEC)
         reader = threading.Thread(target=self._read, args=(read_end,), daemon=True)
         reader.start()
         try:
-            status = self._hands.door.call(RunJob(spec), Ran, (write_end, *fds)).status
+            ran = self._hands.door.call(job, Ran, (write_end, *fds))
         finally:
             os.close(write_end)
         # Only now: when we are stopped the step lives on until the door is shut, and its output with it.
         reader.join(timeout=_LAST_OUTPUT_S)
-        return status
+        return ran
 
     def _read(self, fd: int) -> None:
         with os.fdopen(fd, "rb", buffering=0) as pipe:

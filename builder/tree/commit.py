@@ -1,4 +1,4 @@
-"""The commit job: what a step left in its upper directory becomes a layer. Diff and pack are tied together here."""
+"""The end of a RunJob: what a step left in its upper directory becomes a layer. Diff and pack are tied together here."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from builder.tree.diff import changes
 from builder.tree.leaks import Search
 from builder.tree.pack import Item, pack_watched
 from builder.tree.safe import shown
-from builder.values.crossing import CommitJob, Committed
+from builder.values.crossing import CommitSpec, Committed
 from builder.values.limits import raised_by
 
 NOTHING = Committed("", "", 0, 0)
 """The answer where nothing had changed; no file has been made."""
 
 
-def perform(job: CommitJob) -> Committed:
+def perform(job: CommitSpec) -> Committed:
     """Pack the changes of `job.upper` into `job.blob` and `job.index`, or answer NOTHING and make neither.
 
     Raises ImageError for what no layer can hold, or may hold (`job.limits`), StoreError where files cannot be read or

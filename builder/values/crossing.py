@@ -6,10 +6,10 @@
        │  (writes the maps) Mapped ─────► │    are left out)                │
        │  Hello(protocol, rung) ◄──────── │   maps are written, mounts work │
        │  UnpackJob │ RunJob │            │                                 │
-       │  CommitJob │ RemoveJob │         │                                 │
-       │  NetworkJob ───────────────────► │  one child a job                │
+       │  RemoveJob │ NetworkJob ───────► │  one child a job                │
        │        (descriptors beside)      │  RunJob.step: StepSpec ───────► │ mounts, pivot_root, ids, caps, exec
        │                                  │ ◄── closed pipe = exec'd, or a Fault
+       │                                  │  RunJob.commit: CommitSpec      │
        │  Done(job, result) │ Fault ◄──── │                                 │
 
 A message travels as one JSON object tagged with its class's name; tuples are lists. Paths of the host are text
@@ -26,7 +26,7 @@ from builder.values.ladder import Rung as Rung
 from builder.values.limits import Limits
 from builder.values.security import DEFAULT_CAPABILITIES, Security
 
-PROTOCOL = 3
+PROTOCOL = 4
 """Raised whenever a message changes; both sides compare."""
 
 
@@ -153,14 +153,7 @@ class UnpackJob:
 
 
 @dataclass(frozen=True, slots=True)
-class RunJob:
-    """Run a step. Descriptor 0 of the message takes its standard output and error; FileMount.fd count from 0 too."""
-
-    step: StepSpec
-
-
-@dataclass(frozen=True, slots=True)
-class CommitJob:
+class CommitSpec:
     """Pack what `upper` changes over `lowers` as a layer into the new file `blob`, with its index in `index`.
 
     `max_mtime_ns` (when not -1) is the latest modification time that is written; later ones are clamped to it. What
@@ -176,6 +169,17 @@ class CommitJob:
     max_mtime_ns: int = -1
     wanted: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)
+
+
+@dataclass(frozen=True, slots=True)
+class RunJob:
+    """Run a step, and if it ends with status 0 commit what it changed.
+
+    Descriptor 0 of the message takes its standard output and error; FileMount.fd count from 0 too.
+    """
+
+    step: StepSpec
+    commit: CommitSpec | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +202,7 @@ class NetworkJob:
     places: str = "/usr/bin:/bin:/usr/local/bin:/usr/sbin:/sbin:/usr/local/sbin:/run/wrappers/bin"
 
 
-Job = UnpackJob | RunJob | CommitJob | RemoveJob | NetworkJob
+Job = UnpackJob | RunJob | RemoveJob | NetworkJob
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,13 +262,6 @@ class Unpacked:
 
 
 @dataclass(frozen=True, slots=True)
-class Ran:
-    """`status` as the shell has it: 0 to 255, or 128 + n after signal n."""
-
-    status: int
-
-
-@dataclass(frozen=True, slots=True)
 class Committed:
     """A packed layer; with `entries` 0 nothing had changed and no blob is to be kept.
 
@@ -276,6 +273,14 @@ class Committed:
     size: int
     entries: int
     found: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """`status` as the shell has it: 0 to 255, or 128 + n after signal n. `committed` is there if a commit was made."""
+
+    status: int
+    committed: Committed | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,7 +297,7 @@ class Networked:
     failures: str = ""
 
 
-Result = Unpacked | Ran | Committed | Removed | Networked
+Result = Unpacked | Ran | Removed | Networked
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from builder.errors import ImageError, StoreError
 from builder.tree.commit import NOTHING, perform
 from builder.tree.copyup import merge
 from builder.tree.unpack import unpack_layer
-from builder.values.crossing import CommitJob
+from builder.values.crossing import CommitSpec
 from builder.values.digest import DiffId
 from builder.values.image import MEDIA_LAYER
 from builder.values.limits import Limits
@@ -32,9 +32,9 @@ i=0; long=; while [ $i -lt 30 ]; do long=$long/dirdirdir; i=$((i+1)); done; mkdi
 """
 
 
-def job(directory: Path, upper: Path, lowers: list[Path], name: str = "layer") -> CommitJob:
+def job(directory: Path, upper: Path, lowers: list[Path], name: str = "layer") -> CommitSpec:
     lower_texts = tuple(str(each) for each in lowers)
-    return CommitJob(str(upper), lower_texts, str(directory / name), str(directory / f"{name}.index"), "none")
+    return CommitSpec(str(upper), lower_texts, str(directory / name), str(directory / f"{name}.index"), "none")
 
 
 def _all_kinds(directory: Path) -> list[object]:
@@ -111,7 +111,7 @@ def test_times_are_clamped(tmp_path: Path) -> None:
     (upper / "f").touch()
     (upper / "g").touch()
     os.utime(upper / "g", (5, 5))
-    limit = CommitJob(str(upper), (), str(tmp_path / "b"), str(tmp_path / "i"), "none", -1, 10**9 * 1000)
+    limit = CommitSpec(str(upper), (), str(tmp_path / "b"), str(tmp_path / "i"), "none", -1, 10**9 * 1000)
     assert perform(limit).entries >= 2
     with tarfile.open(tmp_path / "b") as archive:
         assert {member.name: member.mtime for member in archive if member.isreg()} == {"f": 1000, "g": 5}
@@ -128,7 +128,7 @@ def test_same_tree_same_layer(tmp_path: Path) -> None:
             os.utime(upper / name, (1, 1))
         os.utime(upper, (1, 1))
         done.append(
-            perform(CommitJob(str(upper), (), str(tmp_path / f"b{number}"), str(tmp_path / f"i{number}"), "gzip"))
+            perform(CommitSpec(str(upper), (), str(tmp_path / f"b{number}"), str(tmp_path / f"i{number}"), "gzip"))
         )
     assert done[0] == done[1]
 
@@ -136,7 +136,7 @@ def test_same_tree_same_layer(tmp_path: Path) -> None:
 def test_missing_upper(tmp_path: Path) -> None:
     """A directory that is not there is a StoreError that names it."""
     with pytest.raises(StoreError, match="no-such"):
-        perform(CommitJob(str(tmp_path / "no-such"), (), str(tmp_path / "b"), str(tmp_path / "i"), "gzip"))
+        perform(CommitSpec(str(tmp_path / "no-such"), (), str(tmp_path / "b"), str(tmp_path / "i"), "gzip"))
 
 
 def test_a_sparse_file_of_terabytes_is_refused_unread(tmp_path: Path) -> None:
