@@ -2,7 +2,8 @@
 
 A placement grows over the merged view of the layers below. Every path that it is given is resolved as the finished
 image would resolve it: symlinks of lower layers and of what was placed before are followed, and nothing leads out of
-the root. Directories on the way that do not exist are made. No file is opened here.
+the root. Directories on the way that do not exist are made. Times are in whole seconds, as in the layers of every other
+builder. No file is opened here.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ FIXED_MTIME_NS = 315_619_200 * 1_000_000_000
 Not 1970: ZIP archives made from such files cannot hold a date before 1980.
 """
 
+_SECOND_NS = 1_000_000_000
 Content = bytes | Callable[[], int] | None
 _MAX_LINKS = 40  # as the kernel's limit, path_resolution(7)
 _PATH_MAX = 4096  # path_resolution(7): nobody in the image could ask for a longer one
@@ -43,13 +45,15 @@ class Attributes:
         fixed = None if self.change_mode is None else self.change_mode.fixed
         return 0o755 if fixed is None else fixed
 
-    def applied(self, entry: Entry) -> Entry:
-        """The entry with these attributes."""
+    def applied(self, entry: Entry, path: bytes) -> Entry:
+        """The entry as it is at `path` of the layer: with these attributes, and its time cut to a whole second."""
+        _, kind, mode, uid, gid, size, mtime_ns, link, xattrs, offset, digest, rdev = entry
         if self.owner is not None:
-            entry = entry._replace(uid=self.owner[0], gid=self.owner[1])
-        if self.change_mode is not None and entry.kind is not Kind.SYMLINK:
-            entry = entry._replace(mode=self.change_mode(entry.mode, entry.kind is Kind.DIR))
-        return entry
+            uid, gid = self.owner
+        if self.change_mode is not None and kind is not Kind.SYMLINK:
+            mode = self.change_mode(mode, kind is Kind.DIR)
+        mtime_ns -= mtime_ns % _SECOND_NS
+        return Entry(path, kind, mode, uid, gid, size, mtime_ns, link, xattrs, offset, digest, rdev)
 
 
 @dataclass
@@ -173,7 +177,7 @@ class Placement:
             )
         if path == b"":
             return
-        new = self.attributes.applied(source._replace(path=path))
+        new = self.attributes.applied(source, path)
         if old is None or (old.mode, old.uid, old.gid, old.xattrs) != (new.mode, new.uid, new.gid, new.xattrs):
             self._put(path, Item(new, None))
 
@@ -184,7 +188,7 @@ class Placement:
             raise BuildfileError(
                 f"cannot copy a {_noun(source.kind)} to {_shown(path)}: a directory is there", span=self.span
             )
-        self._put(path, Item(self.attributes.applied(source._replace(path=path)), content))
+        self._put(path, Item(self.attributes.applied(source, path), content))
         self.same.pop(path, None)
         if identity is not None and source.kind is Kind.FILE:
             self.same[path] = identity

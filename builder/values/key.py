@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from builder.declare import dataclass
 
-KEY_VERSION = 2
+KEY_VERSION = 3
 """Raised when the same step would have to give another layer; old records are then never found again."""
 
 Plain = None | bool | int | str | Sequence["Plain"] | Mapping[str, "Plain"]

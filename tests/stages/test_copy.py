@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import tarfile
+
+import pytest
 
 from builder.errors import BuildfileError, ContextError
 from builder.stages.place import FIXED_MTIME_NS
@@ -26,6 +29,39 @@ def test_files_keep_what_is_theirs(bench: Bench) -> None:
     assert tool is not None and link is not None
     assert (tool.info.mode, tool.info.uid, tool.info.gid, tool.info.mtime) == (0o4755, 0, 0, 1_500_000_000)
     assert (link.kind, link.info.linkname) == ("symlink", "tool")
+
+
+def test_times_have_whole_seconds(bench: Bench) -> None:
+    """A file of the context and one of an archive lose their fraction of a second, and the header that it needs."""
+    os.utime(bench.file("f"), ns=(0, 1_234_567_890_987_654_321))
+    with tarfile.open(bench.context / "t.tar", "w", format=tarfile.PAX_FORMAT) as tar:
+        info = tarfile.TarInfo("of-tar")
+        info.mtime = 99.5
+        tar.addfile(info)
+    image = bench.build("FROM scratch\nCOPY f /f\nADD t.tar /\n")
+    for path, time_s in (("/f", 1_234_567_890), ("/of-tar", 99)):
+        node = image.node(path)
+        assert node is not None and node.info.mtime == time_s and "mtime" not in node.info.pax_headers
+
+
+@pytest.mark.kernel
+def test_a_step_sees_the_times_that_the_layer_has(bench: Bench, busybox: str) -> None:
+    """A later RUN sees a copied file's time in whole seconds; one that only looks changes nothing."""
+    os.utime(bench.file("d/f"), ns=(0, 1_234_567_890_987_654_321))
+    look = "stat -c %y /d/f; cat /d/f; test ! /d/f -ot /d/f"
+    image = bench.build(f"FROM {busybox}\nCOPY d /d\nRUN {look}\nRUN touch /n\nCOPY d/f /n2\n")
+    assert bench.output.startswith("2009-02-13 23:31:30.000000000")
+    assert [_names(image, at) for at in (-3, -2, -1)] == [["d", "d/f"], ["n"], ["n2"]]
+
+
+@pytest.mark.kernel
+def test_what_a_step_made_loses_its_fraction(bench: Bench, busybox: str) -> None:
+    """A file that a RUN wrote just now has whole seconds where it is copied to."""
+    copied = f"FROM {busybox}\nCOPY --from=s /g /\nRUN stat -c %y /g\n"
+    image = bench.build(f"FROM {busybox} AS s\nRUN echo y > /g\n{copied}")
+    node = image.node("/g")
+    assert ".000000000 " in bench.output
+    assert node is not None and "mtime" not in node.info.pax_headers
 
 
 def test_hard_links_from_a_stage(bench: Bench) -> None:

@@ -17,8 +17,8 @@ from builder.values.entry import Entry, Kind
 from tests.stages.plans import SPAN
 
 PLAIN = Attributes(None, None)
-FILE = Entry(b"", Kind.FILE, 0o640, 7, 8, size=1, mtime_ns=5)
-FOLDER = Entry(b"", Kind.DIR, 0o750, 7, 8, mtime_ns=5)
+FILE = Entry(b"", Kind.FILE, 0o640, 7, 8, size=1, mtime_ns=5_000_000_000)
+FOLDER = Entry(b"", Kind.DIR, 0o750, 7, 8, mtime_ns=5_000_000_000)
 
 
 def link(path: bytes, target: bytes) -> Entry:
@@ -277,6 +277,14 @@ class TestPutting:
         place.put_file(b"usr", FILE, b"x")
         assert place.look(b"usr") == FILE._replace(path=b"usr")
         assert place.look(b"usr/bin") is None
+
+
+def test_times_are_cut_to_seconds() -> None:
+    """What is placed is never newer than its source, and has no fraction of a second, before 1970 neither."""
+    place = placement()
+    place.put_file(b"f", FILE._replace(mtime_ns=1_999_999_999), b"x")
+    place.put_directory(b"d", FOLDER._replace(mtime_ns=-1))
+    assert (place.items[b"f"].entry.mtime_ns, place.items[b"d"].entry.mtime_ns) == (1_000_000_000, -1_000_000_000)
 
 
 def test_what_was_placed_is_removed_with_all_below_it() -> None:
