@@ -2,8 +2,8 @@
 
 The standard library writes and compiles six functions for a class when its module is imported. That took two thirds of
 the time of a build in which nothing changed, most of it for classes of which no value was ever made. Here a class has
-its fields and what needs no compiling from the beginning, and its `__init__` is compiled for its first value. Only what
-this program uses is known: `frozen`, `slots`, `order`, and `default`, `default_factory`, `init`, `repr` and
+its fields and what needs no compiling from the beginning, and its `__init__` is compiled when it has had a few values.
+Only what this program uses is known: `frozen`, `slots`, `order`, and `default`, `default_factory`, `init`, `repr` and
 `compare` of a field. For everybody else (mypy, `dataclasses.fields`, `dataclasses.replace`) these are dataclasses. Why:
 docs/decisions/0030-values-are-declared-late.md.
 """
@@ -18,8 +18,13 @@ __all__ = ["compile_all", "dataclass", "field", "is_declared", "replace", "types
 
 _MISSING: Any = object()
 _FIELDS = "__declared_fields__"
-_waiting: dict[type, Callable[[], None]] = {}
-"""What compiles the `__init__` of classes that have had no value yet."""
+_VALUES = "__declared_values__"
+"""The values of the fields that count when two are compared: not a method, since `attrgetter` is bound to nothing."""
+_FIRST_VALUES = 12
+"""So many values are made field by field. Compiling takes as long as 25 of them, and most classes have fewer."""
+_put = object.__setattr__
+_waiting: dict[type, Callable[[], Callable[..., None]]] = {}
+"""What compiles the `__init__` of classes that have had few values or none."""
 
 
 class _Field:
@@ -27,14 +32,20 @@ class _Field:
 
     __slots__ = ("compare", "default", "factory", "init", "repr")
 
-    def __init__(self, default: Any, factory: Any = _MISSING, **said: bool) -> None:
+    def __init__(
+        self,
+        default: Any = _MISSING,
+        factory: Any = _MISSING,
+        *,
+        init: bool = True,
+        repr: bool = True,  # noqa: A002 - as the standard library has it
+        compare: bool = True,
+    ) -> None:
         self.default = default
         self.factory = factory
-        self.init = said.pop("init", True)
-        self.repr = said.pop("repr", True)
-        self.compare = said.pop("compare", True)
-        if said:
-            raise TypeError(f"of a field nothing is known of {', '.join(said)}")
+        self.init = init
+        self.repr = repr
+        self.compare = compare
 
 
 def _field(*, default: Any = _MISSING, default_factory: Any = _MISSING, **said: bool) -> _Field:
@@ -53,22 +64,29 @@ def _declared(plain: type, *, frozen: bool, slots: bool, order: bool) -> Any:
     space = dict(plain.__dict__)
     own = {name: space.pop(name, _MISSING) for name in plain.__annotations__ if not _is_of_class(plain, name)}
     inherited: dict[str, _Field] = getattr(plain, _FIELDS, {})
-    fields = {**inherited, **{name: _as_field(said) for name, said in own.items()}}
+    fields = inherited | {name: said if isinstance(said, _Field) else _Field(said) for name, said in own.items()}
     for name in ("__dict__", "__weakref__"):  # those of the class that this one stands in for
         space.pop(name, None)
     if slots:
         space["__slots__"] = tuple(name for name in own if name not in inherited)
     space[_FIELDS] = fields
-    space["__dataclass_fields__"] = _FieldsOfLibrary()
+    space["__dataclass_fields__"] = _FIELDS_OF_LIBRARY
     space.setdefault("__match_args__", tuple(name for name, field in fields.items() if field.init))
     space.setdefault("__repr__", _shown)
-    compared = tuple(name for name, field in fields.items() if field.compare)
-    _compare(space, compared, frozen=frozen, order=order)
+    _compare(space, fields, frozen=frozen, order=order)
     if frozen:
         space["__setattr__"] = space["__delattr__"] = _refuse
+    if "__init__" in space:
+        return type(plain)(plain.__name__, plain.__bases__, space)
+
+    def settle() -> Callable[..., None]:
+        _waiting.pop(made, None)
+        made.__init__ = compiled = _compiled(made, fields, frozen)
+        return compiled
+
+    space["__init__"] = _first_init(fields, settle)
     made: Any = type(plain)(plain.__name__, plain.__bases__, space)
-    if "__init__" not in space:
-        made.__init__ = _late_init(made, fields, frozen)
+    _waiting[made] = settle
     return made
 
 
@@ -76,31 +94,41 @@ def _is_of_class(plain: type, name: str) -> bool:
     return str(plain.__annotations__[name]).startswith("ClassVar")
 
 
-def _as_field(said: Any) -> _Field:
-    return said if isinstance(said, _Field) else _Field(said)
-
-
-def _compare(space: dict[str, Any], names: tuple[str, ...], *, frozen: bool, order: bool) -> None:
+def _compare(space: dict[str, Any], fields: dict[str, _Field], *, frozen: bool, order: bool) -> None:
     """Equality, order and hash go by the values of fields, in their order."""
-    values: Callable[[Any], Any] = attrgetter(*names) if names else lambda _: ()
-
-    def equal(self: Any, other: object) -> bool:
-        return values(self) == values(other) if other.__class__ is self.__class__ else NotImplemented
-
-    def less(self: Any, other: object) -> bool:
-        return values(self) < values(other) if other.__class__ is self.__class__ else NotImplemented
-
-    def at_most(self: Any, other: object) -> bool:
-        return values(self) <= values(other) if other.__class__ is self.__class__ else NotImplemented
-
-    def hashed(self: Any) -> int:
-        return hash(values(self))
-
+    compared = tuple(name for name, field in fields.items() if field.compare)
+    space[_VALUES] = attrgetter(*compared) if compared else staticmethod(_nothing)
     if space.get("__hash__") is None:
-        space["__hash__"] = hashed if frozen else None
-    space.setdefault("__eq__", equal)
+        space["__hash__"] = _hashed if frozen else None
+    space.setdefault("__eq__", _equal)
     if order:
-        space |= {"__lt__": less, "__le__": at_most}  # the other two are these turned round
+        space |= {"__lt__": _less, "__le__": _at_most}  # the other two are these turned round
+
+
+def _nothing(_: object) -> tuple[()]:
+    return ()
+
+
+def _equal(self: Any, other: Any) -> Any:
+    if other.__class__ is not self.__class__:
+        return NotImplemented
+    return self.__declared_values__(self) == self.__declared_values__(other)
+
+
+def _less(self: Any, other: Any) -> Any:
+    if other.__class__ is not self.__class__:
+        return NotImplemented
+    return self.__declared_values__(self) < self.__declared_values__(other)
+
+
+def _at_most(self: Any, other: Any) -> Any:
+    if other.__class__ is not self.__class__:
+        return NotImplemented
+    return self.__declared_values__(self) <= self.__declared_values__(other)
+
+
+def _hashed(self: Any) -> int:
+    return hash(self.__declared_values__(self))
 
 
 def _shown(self: Any) -> str:
@@ -115,30 +143,38 @@ def _refuse(_: Any, name: str, *value: object) -> NoReturn:
     raise FrozenInstanceError(f"cannot {'assign to' if value else 'delete'} field {name!r}")
 
 
-def _late_init(made: Any, fields: dict[str, _Field], frozen: bool) -> Callable[..., None]:
-    """An `__init__` for the first value: it puts the compiled one in its own place."""
-
-    def settle() -> None:
-        _waiting.pop(made, None)
-        made.__init__ = _compiled(made, fields, frozen)
+def _first_init(fields: dict[str, _Field], settle: Callable[[], Callable[..., None]]) -> Callable[..., None]:
+    """The `__init__` of a class's first values, which goes through the fields; `settle` puts the compiled one in its
+    place. That one also makes values whose fields are not simply given, and knows what to say of those given wrongly.
+    """
+    defaults = {name: field.default for name, field in fields.items() if field.default is not _MISSING}
+    left = _FIRST_VALUES if all(field.init and field.factory is _MISSING for field in fields.values()) else 0
 
     def init(self: Any, /, *args: Any, **named: Any) -> None:
-        settle()
-        made.__init__(self, *args, **named)
+        nonlocal left
+        left -= 1
+        values = {**defaults, **dict(zip(fields, args, strict=False)), **named}
+        twice = named and not named.keys().isdisjoint(tuple(fields)[: len(args)])
+        if left < 0 or len(args) > len(fields) or twice or values.keys() != fields.keys():
+            settle()(self, *args, **named)
+            return
+        for name in fields:
+            _put(self, name, values[name])
+        if hasattr(self, "__post_init__"):
+            self.__post_init__()
 
-    _waiting[made] = settle
     return init
 
 
 def compile_all() -> None:
-    """Compile what waits for its first value: for a process whose children would each do that again."""
+    """Compile what waits for more values: for a process whose children would each do that again."""
     for settle in tuple(_waiting.values()):
         settle()
 
 
 def _compiled(cls: type, fields: dict[str, _Field], frozen: bool) -> Callable[..., None]:
     """`__init__` as somebody would write it who had to; of a frozen class past its own `__setattr__`."""
-    scope: dict[str, Any] = {"_missing": _MISSING, "_put": object.__setattr__}
+    scope: dict[str, Any] = {"_missing": _MISSING, "_put": _put}
     words, lines = ["self"], []
     for name, field in fields.items():
         value = name
@@ -198,11 +234,10 @@ class _FieldsOfLibrary:
         return made
 
 
-def _replace(value: Any, /, **changes: Any) -> Any:
-    if not is_declared(type(value)):
-        import dataclasses
+_FIELDS_OF_LIBRARY = _FieldsOfLibrary()
 
-        return dataclasses.replace(value, **changes)
+
+def _replace(value: Any, /, **changes: Any) -> Any:
     for name, field in getattr(value, _FIELDS).items():
         if field.init and name not in changes:
             changes[name] = getattr(value, name)

@@ -45,9 +45,52 @@ def test_fields_are_given_by_place_or_name() -> None:
     assert (Place("a").number, Place("a").parts, Place.LIMIT) == (3, (), 9)
 
 
-@pytest.mark.parametrize("words", [((), {}), (("a", 1, (), 5), {}), (("a",), {"nmae": 1})])
+def test_the_first_values_are_like_the_later_ones() -> None:
+    """Whether its class was compiled already cannot be seen in a value."""
+
+    @dataclass(frozen=True, slots=True)
+    class Late:
+        """One of which nobody has made a value."""
+
+        name: str
+        number: int = 3
+
+        def __post_init__(self) -> None:
+            made.append(self.name)
+
+    made: list[str] = []
+    before = Late.__init__
+    first = [Late("a"), Late(name="a", number=3), Late("a", number=3)]
+    assert Late.__init__ is before
+    assert {*first, *(Late("a") for _ in range(100))} == {Late("a", 3)}
+    assert Late.__init__ is not before
+    assert len(made) == 104
+
+
+def test_a_class_on_top_may_have_an_init_of_its_own() -> None:
+    """It passes on what it likes, and is called once for each value."""
+
+    @dataclass(slots=True)
+    class Base:
+        """It has a list of its own, so that its first value is compiled."""
+
+        name: str
+        seen: list[int] = field(default_factory=list)
+
+    class Counted(Base):
+        """No value, but made on one."""
+
+        def __init__(self, number: int) -> None:
+            super().__init__(f"n{number}")
+
+    assert [Counted(number).name for number in (1, 2)] == ["n1", "n2"]
+
+
+@pytest.mark.parametrize(
+    "words", [((), {}), (("a", 1, (), 5), {}), (("a",), {"nmae": 1}), (("a",), {"name": "b"}), ((), {"number": 1})]
+)
 def test_wrong_fields_are_refused(words: tuple[tuple[object, ...], dict[str, object]]) -> None:
-    """One that lacks, one too many and one that nobody knows are each a TypeError, for the first value and later."""
+    """One that lacks, is there twice, is one too many or that nobody knows is a TypeError, first and later."""
     for _ in range(2):
         with pytest.raises(TypeError):
             Place(*words[0], **words[1])  # type: ignore[arg-type]  # that is the test
