@@ -5,7 +5,7 @@ the time of a build in which nothing changed, most of it for classes of which no
 its fields and what needs no compiling from the beginning, and its `__init__` is compiled when it has had a few values.
 Only what this program uses is known: `frozen`, `slots`, `order`, and `default`, `default_factory`, `init`, `repr` and
 `compare` of a field. For everybody else (mypy, `dataclasses.fields`, `dataclasses.replace`) these are dataclasses. Why:
-docs/decisions/0030-values-are-declared-late.md.
+docs/decisions/0033-values-are-declared-late.md.
 """
 
 from __future__ import annotations

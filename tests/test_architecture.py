@@ -18,6 +18,7 @@ FLOORS = {
     "errors": 1,
     "source": 0,
     "declare": -1,
+    "pattern": -1,
     "values": 2,
     "lang": 3,
     "kernel": 4,
@@ -34,7 +35,7 @@ FLOORS = {
     "__init__": 0,
 }
 HANDS = ("kernel", "tree", "store", "oci")  # oci > store > tree > kernel: a hand may import those before it
-PURE = ("values", "lang", "errors", "source", "declare")
+PURE = ("values", "lang", "errors", "source", "declare", "pattern")
 
 
 def name_of(path: Path) -> str:
@@ -145,3 +146,20 @@ def test_every_module_is_on_the_floor_plan(path: Path) -> None:
     """docs/architecture.md has a row for every module."""
     plan = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
     assert f"`{path.relative_to(HOUSE)}`" in plan, f"`{path.relative_to(HOUSE)}` is not in docs/architecture.md"
+
+
+def test_values_are_declared_in_one_way() -> None:
+    """Nobody but `declare` imports the standard library's decorator, which compiles at import (decisions/0033)."""
+    found = [name_of(path) for path in MODULES if name_of(path) != "declare" and "dataclasses" in set(imports_of(path))]
+    assert found == []
+
+
+def test_decisions_have_numbers_of_their_own() -> None:
+    """Each page's number is in its name and its title, and no other page has it."""
+    pages = sorted((ROOT / "docs" / "decisions").glob("*.md"))
+    numbers = [page.name.split("-")[0] for page in pages]
+    assert sorted({*numbers}) == numbers
+    titles = [page.read_text(encoding="utf-8").splitlines()[0] for page in pages]
+    assert [
+        title for number, title in zip(numbers, titles, strict=True) if not title.startswith(f"# {int(number)}. ")
+    ] == []

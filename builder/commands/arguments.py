@@ -9,17 +9,18 @@ from collections.abc import Mapping
 from decimal import Decimal
 
 from builder.errors import UsageError
+from builder.pattern import pattern
 from builder.values.ladder import NetworkMode
 from builder.values.output import MediaTypes
 from builder.values.platform import Platform
 from builder.values.reference import Reference
 from builder.values.request import Ulimit
 
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*\Z")
-_HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,252})\Z")
-_SIZE = re.compile(r"([0-9]{1,18}(?:\.[0-9]{1,6})?) ?([kmgtp]?)(?:i?b)?\Z", re.IGNORECASE)
-_LIMIT = re.compile(r"-1\Z|[0-9]{1,18}\Z")
-_JOBS = re.compile(r"[0-9]{1,4}\Z")
+_NAME = pattern(r"[A-Za-z_][A-Za-z0-9_.-]*\Z")
+_HOST = pattern(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,252})\Z")
+_SIZE = pattern(r"([0-9]{1,18}(?:\.[0-9]{1,6})?) ?([kmgtp]?)(?:i?b)?\Z", re.IGNORECASE)
+_LIMIT = pattern(r"-1\Z|[0-9]{1,18}\Z")
+_JOBS = pattern(r"[0-9]{1,4}\Z")
 _POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
 _ULIMITS = (
     *("core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice"),

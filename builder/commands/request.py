@@ -15,6 +15,7 @@ from builder.commands.connection import Connection, access_of
 from builder.commands.options import BuildOptions
 from builder.commands.settings import settings_of
 from builder.errors import BuildfileError, ContextError, UsageError
+from builder.pattern import pattern
 from builder.source import SourceText
 from builder.values.compression import Compression
 from builder.values.elsewhere import Elsewhere, StreamContext, UrlContext, source_of
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 STDIN_LIMIT_BYTES = 16 * 1024 * 1024
 """More than this on standard input is not a Buildfile that somebody wrote."""
 
-_URL = re.compile(r"(?:https?|git|ssh|ftp|file)://|git@|github\.com/", re.IGNORECASE)
+_URL = pattern(r"(?:https?|git|ssh|ftp|file)://|git@|github\.com/", re.IGNORECASE)
 _CONTEXT_HINT = "`pybuild .` builds the directory you are in; `pybuild --help` lists options and commands"
 
 

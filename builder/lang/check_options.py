@@ -13,8 +13,9 @@ from builder.declare import dataclass
 from builder.errors import BuildfileError
 from builder.lang.letters import SPACES, clipped
 from builder.lang.quantities import truth
+from builder.pattern import pattern
 
-_COMMENT = re.compile(r"check[\t\n\f\r ]*+=[\t\n\f\r ]*+(.+)", re.IGNORECASE | re.DOTALL)
+_COMMENT = pattern(r"check[\t\n\f\r ]*+=[\t\n\f\r ]*+(.+)", re.IGNORECASE | re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)

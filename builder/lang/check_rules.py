@@ -13,6 +13,7 @@ from builder.declare import dataclass
 from builder.lang.credentials import credential_in
 from builder.lang.findings import Finding, Item, found, parents_of
 from builder.lang.ignore import IgnoreRules
+from builder.pattern import pattern
 from builder.values.instruction import (
     Add,
     Arg,
@@ -35,10 +36,8 @@ CREDENTIAL_RULE = "CredentialInValue"
 """Ours: BuildKit's SecretsUsedInArgOrEnv goes by names. A finding never repeats the value."""
 
 _RESERVED = ("context", "scratch")
-_SECRET = re.compile(
-    r"(?:_|^)(?:apikey|auth|credentials?|key|password|pword|passwd|secret|token)(?:_|$)", re.IGNORECASE
-)
-_NO_SECRET = re.compile(r"(?:_|^)(?:public|file|version)(?:_|$)", re.IGNORECASE)
+_SECRET = pattern(r"(?:_|^)(?:apikey|auth|credentials?|key|password|pword|passwd|secret|token)(?:_|$)", re.IGNORECASE)
+_NO_SECRET = pattern(r"(?:_|^)(?:public|file|version)(?:_|$)", re.IGNORECASE)
 _WHOLE_CONTEXT = ("*", "**", "**/*")
 
 

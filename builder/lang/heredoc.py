@@ -11,9 +11,10 @@ import re
 from builder.declare import dataclass
 from builder.errors import BuildfileError
 from builder.lang.words import split_line
+from builder.pattern import pattern
 
-_MARK = re.compile(r"([0-9]*)<<(-?)[\t\n\f\r ]*+([^<]*)")
-_LEADING_TABS = re.compile(r"^\t+", re.MULTILINE)
+_MARK = pattern(r"([0-9]*)<<(-?)[\t\n\f\r ]*+([^<]*)")
+_LEADING_TABS = pattern(r"^\t+", re.MULTILINE)
 _LARGEST_FD = (1 << 31) - 1
 
 

@@ -6,7 +6,6 @@ the Dockerfile reference; BuildKit's frontend for what is an error.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 
 from builder.errors import BuildfileError
@@ -18,6 +17,7 @@ from builder.lang.quantities import count, duration_ns
 from builder.lang.request import Request
 from builder.lang.statement import INSTRUCTIONS
 from builder.lang.suggest import did_you_mean
+from builder.pattern import pattern
 from builder.values.image import Healthcheck
 from builder.values.instruction import (
     Arg,
@@ -38,7 +38,7 @@ from builder.values.instruction import (
     Workdir,
 )
 
-_STAGE_NAME = re.compile(r"[a-z][a-z0-9_.-]*+")
+_STAGE_NAME = pattern(r"[a-z][a-z0-9_.-]*+")
 _SHORTEST_NS = 1_000_000
 _TIMES = ("interval", "timeout", "start-period", "start-interval")
 

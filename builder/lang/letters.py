@@ -6,7 +6,7 @@ not digits, so both are spelt out. Source: the Go standard library's unicode.IsS
 
 from __future__ import annotations
 
-import re
+from builder.pattern import pattern
 
 SPACES = (
     "\t\n\v\f\r \x85\xa0\u1680"
@@ -15,10 +15,10 @@ SPACES = (
 )
 """Unicode's White_Space."""
 
-BLANKS = re.compile(r"[\t\v\f\r ]++")
+BLANKS = pattern(r"[\t\v\f\r ]++")
 """What separates the words of an instruction."""
 
-SPACE_RUN = re.compile(f"[{SPACES}]++")
+SPACE_RUN = pattern(f"[{SPACES}]++")
 
 
 def is_name_start(character: str) -> bool:

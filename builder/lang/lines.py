@@ -14,10 +14,11 @@ from builder.errors import BuildfileError
 from builder.lang.heredoc import HeredocMark, marks_in
 from builder.lang.letters import SPACES, clipped
 from builder.lang.statement import Statement, read_statement
+from builder.pattern import pattern
 from builder.source import SourceText, Span
 from builder.values.instruction import Directives
 
-_DIRECTIVE = re.compile(r"#[\t\n\v\f\r ]*+([a-zA-Z][a-zA-Z0-9]*+)[\t\n\f\r ]*+=[\t\n\f\r ]*+(.+)", re.DOTALL)
+_DIRECTIVE = pattern(r"#[\t\n\v\f\r ]*+([a-zA-Z][a-zA-Z0-9]*+)[\t\n\f\r ]*+=[\t\n\f\r ]*+(.+)", re.DOTALL)
 _NAMES = ("check", "escape", "syntax")
 _TAKE_BODIES = ("add", "copy", "run")
 

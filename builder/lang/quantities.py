@@ -6,7 +6,7 @@ library's time.ParseDuration, strconv.ParseBool and strconv.ParseUint; docker/go
 
 from __future__ import annotations
 
-import re
+from builder.pattern import pattern
 
 _UNITS_NS = {
     "ns": 1,
@@ -18,8 +18,8 @@ _UNITS_NS = {
     "m": 60_000_000_000,
     "h": 3_600_000_000_000,
 }
-_DURATION_PART = re.compile(r"([0-9]*+)(\.?)([0-9]*+)(ns|us|µs|μs|ms|s|m|h)")
-_SIZE = re.compile(r"([0-9]++(?:\.[0-9]*+)?|\.[0-9]++) ?([bB]|[kmgtpKMGTP](?:[iI]?[bB])?)?")
+_DURATION_PART = pattern(r"([0-9]*+)(\.?)([0-9]*+)(ns|us|µs|μs|ms|s|m|h)")
+_SIZE = pattern(r"([0-9]++(?:\.[0-9]*+)?|\.[0-9]++) ?([bB]|[kmgtpKMGTP](?:[iI]?[bB])?)?")
 _MOST_DIGITS = 30
 _LARGEST_NS = (1 << 63) - 1
 _LARGEST_ID = (1 << 32) - 1

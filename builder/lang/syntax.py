@@ -7,14 +7,14 @@ Sources: the Dockerfile reference, "syntax"; BuildKit's frontend, how the syntax
 from __future__ import annotations
 
 import json
-import re
 
 from builder.errors import BuildfileError
 from builder.lang.letters import SPACES, clipped
+from builder.pattern import pattern
 from builder.source import SourceText, Span
 
-_DOCKERFILE = re.compile(r"(?:(?:index\.)?docker\.io/)?docker/dockerfile(?:-upstream)?(?:[:@].*)?\Z")
-_SLASHES = re.compile(r"//[\t\n\v\f\r ]*+([a-zA-Z][a-zA-Z0-9]*+)[\t\n\f\r ]*+=[\t\n\f\r ]*+(.+)")
+_DOCKERFILE = pattern(r"(?:(?:index\.)?docker\.io/)?docker/dockerfile(?:-upstream)?(?:[:@].*)?\Z")
+_SLASHES = pattern(r"//[\t\n\v\f\r ]*+([a-zA-Z][a-zA-Z0-9]*+)[\t\n\f\r ]*+=[\t\n\f\r ]*+(.+)")
 _DIRECTIVES = ("syntax", "check", "escape")
 
 

@@ -7,21 +7,21 @@ longer than its text and MAX_GROWTH characters together, so that no input costs 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
 from builder.declare import dataclass, field
 from builder.errors import BuildfileError
 from builder.lang.letters import SPACE_RUN, clipped, is_name_part, is_name_start
 from builder.lang.shellpattern import with_all_replaced, with_first_replaced, without_prefix, without_suffix
+from builder.pattern import pattern
 
 Scope = Mapping[str, str]
 
 MAX_DEPTH = 50
 MAX_GROWTH = 1 << 20
 
-_PLAIN = re.compile(r"[^$<'\"`\\}/]++")
-_MARKS = re.compile(r"[$'\"<]")
+_PLAIN = pattern(r"[^$<'\"`\\}/]++")
+_MARKS = pattern(r"[$'\"<]")
 _SPECIAL_PARAMETERS = frozenset("@*#?-$!0")
 _EMPTY: Scope = {}
 

@@ -6,10 +6,9 @@ dropped, among them Docker's own record of the build container (`container_confi
 
 from __future__ import annotations
 
-import re
-
 from builder.errors import ImageError
 from builder.oci.document import Document, canonical, parse_document
+from builder.pattern import pattern
 from builder.values.digest import DiffId
 from builder.values.image import Healthcheck, History, ImageConfig, RunConfig
 from builder.values.platform import Platform
@@ -19,7 +18,7 @@ MAX_LAYERS = 500
 MAX_TRIGGERS = 1_000
 """More instructions in ONBUILD are no Buildfile's, and would be planned in every build on the image."""
 _MAX_HISTORY = 10_000
-_UNPAIRED = re.compile("[\ud800-\udfff]")
+_UNPAIRED = pattern("[\ud800-\udfff]")
 
 
 def read_config(data: bytes) -> ImageConfig:

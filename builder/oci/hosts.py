@@ -6,10 +6,11 @@ Pure, and in one place, because each of these rules decides who may see a creden
 from __future__ import annotations
 
 import ipaddress
-import re
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from urllib.parse import urlsplit
+
+from builder.pattern import pattern
 
 Origin = tuple[str, str, int]
 """Scheme, host and port: what shares them is one party."""
@@ -18,7 +19,7 @@ NO_PROXIES: Mapping[str, str] = MappingProxyType({})
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _DOCKER_HUB = ("docker.io", "registry-1.docker.io")
 # Letters beyond ASCII are for the names of ADD's URLs; whoever connects turns them into ASCII.
-_SERVER = re.compile(r"(?:\w(?:[\w.-]*[\w.])?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?\Z")
+_SERVER = pattern(r"(?:\w(?:[\w.-]*[\w.])?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?\Z")
 
 
 def is_loopback(host: str) -> bool:

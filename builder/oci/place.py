@@ -5,17 +5,17 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
 from builder.errors import StoreError
 from builder.oci.verify import CHUNK_BYTES
+from builder.pattern import pattern
 from builder.tree.nameless import give_name, open_nameless
 from builder.values.image import Descriptor
 
-_TEMPORARY = re.compile(r"\..*\.[0-9a-f]{12}\.pybuild-tmp\Z")
+_TEMPORARY = pattern(r"\..*\.[0-9a-f]{12}\.pybuild-tmp\Z")
 _FICLONE = 0x40049409  # ioctl_ficlone(2)
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
-
+from builder.pattern import pattern
 from builder.report.text import human_seconds, human_size, printable
 from builder.report.transfers import took
 from builder.source import Span
 from builder.values.event import StepId, Transfer, Warned
 
-_BLANKS = re.compile(r"[ \t]{2,}")
+_BLANKS = pattern(r"[ \t]{2,}")
 _MOST_TITLE = 4000  # characters of a step's title: a here-document of a megabyte would bury all else
 
 

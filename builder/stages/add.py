@@ -7,13 +7,13 @@ like any destination: links of the image are followed inside the image, `..` sto
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
 from builder.declare import dataclass
 from builder.errors import BuildfileError, ContextError, ImageError
+from builder.pattern import pattern
 from builder.stages.hands import Hands
 from builder.stages.place import Placement
 from builder.tree import bounds
@@ -28,7 +28,7 @@ from builder.values.limits import raised_by
 from builder.values.step import CopyStep
 
 _BLOCK = 1 << 20
-_CHECKSUM = re.compile(r"sha256:[0-9a-f]{64}\Z")
+_CHECKSUM = pattern(r"sha256:[0-9a-f]{64}\Z")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,15 +6,14 @@ bit, `=` on a directory that has setgid) the rules are BSD's setmode(3), which B
 
 from __future__ import annotations
 
-import re
-
 from builder.declare import dataclass
 from builder.errors import BuildfileError
+from builder.pattern import pattern
 from builder.source import Span
 
-_OCTAL = re.compile(r"0*([0-7]{1,4})\Z")
-_CLAUSE = re.compile(r"(?P<who>[ugoa]*)(?P<acts>(?:[-+=](?:[ugo]|[rwxXst]*))+)\Z")
-_ACT = re.compile(r"([-+=])([ugo]|[rwxXst]*)")
+_OCTAL = pattern(r"0*([0-7]{1,4})\Z")
+_CLAUSE = pattern(r"(?P<who>[ugoa]*)(?P<acts>(?:[-+=](?:[ugo]|[rwxXst]*))+)\Z")
+_ACT = pattern(r"([-+=])([ugo]|[rwxXst]*)")
 _MASKS = {"u": 0o4700, "g": 0o2070, "o": 0o0007, "a": 0o6777}
 _BITS = {"r": 0o444, "w": 0o222, "x": 0o111}
 _LONGEST = 200

@@ -15,6 +15,7 @@ from typing import assert_never
 from builder.declare import dataclass, replace
 from builder.errors import BuildfileError
 from builder.lang.grammar import parse_trigger
+from builder.pattern import pattern
 from builder.source import SourceText, Span
 from builder.stages.plan_steps import Surroundings, plan_copy, plan_run
 from builder.stages.ports import parse_ports
@@ -53,7 +54,7 @@ DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 MAX_SAID = 4 << 20
 """More characters than this in the history of one stage are no person's: values of values that double each time."""
 
-_SIGNAL = re.compile(
+_SIGNAL = pattern(
     r"[+-]?0*[1-9][0-9]{0,8}|(?:SIG)?(?:ABRT|ALRM|BUS|CHLD|CLD|CONT|FPE|HUP|ILL|INT|IOT?|KILL|PIPE|POLL|PROF|PWR|QUIT|SEGV"
     r"|STKFLT|STOP|SYS|TERM|TRAP|TSTP|TTIN|TTOU|URG|USR[12]|VTALRM|WINCH|XCPU|XFSZ"
     r"|RTMIN(?:\+(?:[1-9]|1[0-5]))?|RTMAX(?:-(?:[1-9]|1[0-4]))?)",

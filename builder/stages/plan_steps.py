@@ -14,6 +14,7 @@ from builder.declare import dataclass, replace
 from builder.errors import BuildfileError
 from builder.lang.heredoc import is_mark
 from builder.lang.mount import parse_mount
+from builder.pattern import pattern
 from builder.source import Span
 from builder.stages.scope import Scope
 from builder.values.image import RunConfig
@@ -24,12 +25,12 @@ from builder.values.repository import Repository, parse_repository
 from builder.values.security import Security
 from builder.values.step import ContextOrigin, CopyStep, ImageOrigin, Inline, MountPlan, Origin, RunStep, TargetOrigin
 
-_NUMBER = re.compile(r"[+-]?[0-9]+\Z")
+_NUMBER = pattern(r"[+-]?[0-9]+\Z")
 HOSTNAME_ARG = "BUILDKIT_SANDBOX_HOSTNAME"
 CACHES_ARG = "BUILDKIT_CACHE_MOUNT_NS"
 _NO_STAGE = 1 << 60
 _ON_DISK = ("oci:", "oci-archive:", "docker-archive:", "oci-layout:", "rootfs:", "/", "./", "../")
-_URL = re.compile(r"https?://", re.IGNORECASE)
+_URL = pattern(r"https?://", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)

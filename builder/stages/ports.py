@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
-
 from builder.errors import BuildfileError
+from builder.pattern import pattern
 from builder.source import Span
 
-_PORT = re.compile(r"0*(?P<first>[0-9]{1,5})(?:-0*(?P<last>[0-9]{1,5}))?(?:/(?P<protocol>[A-Za-z]*))?\Z")
-_HOST_PORT = re.compile(r"(?:0*[0-9]{1,5}(?:-0*[0-9]{1,5})?)?\Z")
+_PORT = pattern(r"0*(?P<first>[0-9]{1,5})(?:-0*(?P<last>[0-9]{1,5}))?(?:/(?P<protocol>[A-Za-z]*))?\Z")
+_HOST_PORT = pattern(r"(?:0*[0-9]{1,5}(?:-0*[0-9]{1,5})?)?\Z")
 _PROTOCOLS = ("tcp", "udp", "sctp")
 
 

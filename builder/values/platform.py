@@ -5,11 +5,10 @@ Source: OCI image-spec, image-index.md (platform object); containerd's platforms
 
 from __future__ import annotations
 
-import re
-
 from builder.declare import dataclass
+from builder.pattern import pattern
 
-_PART = re.compile(r"[A-Za-z0-9_.-]+\Z")
+_PART = pattern(r"[A-Za-z0-9_.-]+\Z")
 _ARCHITECTURES = {
     "x86_64": ("amd64", ""),
     "x86-64": ("amd64", ""),

@@ -11,14 +11,15 @@ from posixpath import normpath
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from builder.declare import dataclass, replace
+from builder.pattern import pattern
 
 SCHEMES = ("https", "http", "ssh", "git")
-_SCHEME = re.compile(r"([A-Za-z0-9]+)://")
-_SCP = re.compile(r"([A-Za-z0-9_-]+@[A-Za-z0-9.-]+:[^?#]*)(?:\?([^#]*))?(?:#(.*))?\Z", re.DOTALL)
-_HOST = re.compile(r"[A-Za-z0-9_\[][A-Za-z0-9_.:\]-]*\Z")
-_COMMIT = re.compile(r"(?:[0-9a-f]{40}|[0-9a-f]{64})\Z")
-_CHECKSUM = re.compile(r"[0-9a-f]{7,64}\Z")
-_BAD_REF = re.compile(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|\.lock(?:/|\Z)|(?:^|/)\.|[./]\Z|^[-/]")
+_SCHEME = pattern(r"([A-Za-z0-9]+)://")
+_SCP = pattern(r"([A-Za-z0-9_-]+@[A-Za-z0-9.-]+:[^?#]*)(?:\?([^#]*))?(?:#(.*))?\Z", re.DOTALL)
+_HOST = pattern(r"[A-Za-z0-9_\[][A-Za-z0-9_.:\]-]*\Z")
+_COMMIT = pattern(r"(?:[0-9a-f]{40}|[0-9a-f]{64})\Z")
+_CHECKSUM = pattern(r"[0-9a-f]{7,64}\Z")
+_BAD_REF = pattern(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//|\.lock(?:/|\Z)|(?:^|/)\.|[./]\Z|^[-/]")
 _TRUTH = {"1": True, "t": True, "true": True, "0": False, "f": False, "false": False}
 _LONGEST = 4096
 
