@@ -7,14 +7,13 @@ Nothing is decided here but the order. The door into the namespace is opened by 
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 
 from builder.declare import dataclass
 from builder.errors import PybuildError
 from builder.lang.checks import refusal
 from builder.lang.grammar import parse
 from builder.lang.syntax import foreign_frontend
-from builder.stages.bring import brought
 from builder.stages.buildlog import logged
 from builder.stages.check import GuessedImages, findings, findings_of_check, with_asked_checks
 from builder.stages.door import Door
@@ -45,8 +44,17 @@ class BuildResult:
 
 def build(request: BuildRequest, store: Store, emit: Emit) -> BuildResult:
     """Build what was asked for. Raises a PybuildError of the kind that says what went wrong."""
-    with logged(request, store, emit) as hear, brought(request, store, hear) as near:
+    with logged(request, store, emit) as hear, _brought(request, store, hear) as near:
         return _build(near, store, hear)
+
+
+def _brought(request: BuildRequest, store: Store, emit: Emit) -> AbstractContextManager[BuildRequest]:
+    """The request with every context in a directory of this machine, for as long as they are needed."""
+    if request.elsewhere is None and not request.build_contexts:
+        return nullcontext(request)
+    from builder.stages.bring import brought  # with all that unpacks and checks out
+
+    return brought(request, store, emit)
 
 
 def _build(request: BuildRequest, store: Store, emit: Emit) -> BuildResult:
@@ -97,7 +105,7 @@ def check(request: BuildRequest, store: Store, emit: Emit) -> tuple[CheckWarning
     Bases that cannot be had are told of and leave the rules about them without an answer. Raises a PybuildError for
     what cannot be built at all.
     """
-    with brought(request, store, emit) as near:
+    with _brought(request, store, emit) as near:
         return _check(near, store, emit)
 
 

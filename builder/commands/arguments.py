@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from decimal import Decimal
 
 from builder.errors import UsageError
 from builder.pattern import pattern
@@ -151,7 +150,10 @@ def read_memory(text: str | None) -> int:
     if text is None:
         return 0
     match = _SIZE.match(text)
-    size_bytes = int(Decimal(match[1]) * 1024 ** _POWERS[match[2].lower()]) if match else 0
+    whole, _, part = match[1].partition(".") if match else ("0", "", "")
+    unit: int = 1024 ** _POWERS[match[2].lower()] if match else 1
+    scale: int = 10 ** len(part)
+    size_bytes = int(whole + part) * unit // scale
     if not 0 < size_bytes < 1 << 63:
         raise bad("--memory", f"{text!r} is not a size", "--memory NUMBER[k|m|g], such as 512m")
     return size_bytes

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from typing import TYPE_CHECKING
 
@@ -135,4 +134,8 @@ def _run(request: BuildRequest, options: BuildOptions, caller: Caller, emit: Emi
 
 def _command(options: BuildOptions) -> str:
     """How to call pybuild so that it finds the same store."""
-    return f"pybuild --root {shlex.quote(options.root)}" if options.root is not None else "pybuild"
+    if options.root is None:
+        return "pybuild"
+    import shlex
+
+    return f"pybuild --root {shlex.quote(options.root)}"

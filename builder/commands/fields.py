@@ -6,7 +6,6 @@ error. Sources: buildx's build.ParseExports, buildkit's session/secrets/secretsp
 
 from __future__ import annotations
 
-import csv
 import os
 import stat
 from collections.abc import Mapping
@@ -82,6 +81,8 @@ def read_fields(option: str, text: str, written: str) -> dict[str, str]:
 
     An annotation's own name, after the first dot of the key, stays as it is. Raises UsageError.
     """
+    import csv  # most command lines have no such value
+
     try:
         rows = list(csv.reader([text], strict=True))
     except csv.Error as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -124,16 +123,11 @@ def _path_of(item: Item) -> bytes:
 def remember(key: CacheKey, layer: Layer | None, hands: Hands) -> StepRecord:
     """Keep the outcome of a step. Its layer is whole in the store before its record is."""
     if layer is None:
-        record = StepRecord(None, now_s(hands))
+        record = StepRecord(None, hands.now_s())
     else:
-        record = StepRecord(layer.diff_id, now_s(hands), tuple(sorted({one.secret for one in _sought(hands)})))
+        record = StepRecord(layer.diff_id, hands.now_s(), tuple(sorted({one.secret for one in _sought(hands)})))
     hands.store.records.put(key, record)
     return record
-
-
-def now_s(hands: Hands) -> int:
-    """The time that goes into images: SOURCE_DATE_EPOCH where it is given, else now (Unix seconds)."""
-    return int(time.time()) if hands.source_date_epoch is None else hands.source_date_epoch
 
 
 def _keep(hands: Hands, diff_id: DiffId, blob: tuple[Digest, int], files: tuple[Path, Path]) -> Layer:

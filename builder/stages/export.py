@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from builder.declare import dataclass, replace
 from builder.oci.config import write_config
 from builder.oci.manifest import write_manifest
-from builder.stages.commit import now_s
 from builder.stages.hands import Hands
 from builder.stages.perform import Outcome, history_of
 from builder.stages.recompress import recompressed_layers
@@ -101,7 +100,7 @@ def _created_s(target: TargetPlan, outcomes: Mapping[int, Outcome], layers: tupl
     record = None if hands.request.no_cache else hands.store.records.find(key)
     if record is None or not record.created_s:
         times = [done.created_s for done in outcomes[target.index].done]
-        record = StepRecord(None, max([now_s(hands), *times]))
+        record = StepRecord(None, max([hands.now_s(), *times]))
         hands.store.records.put(key, record)
     return record.created_s
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from builder.declare import dataclass, field
 from builder.stages.door import Door
 from builder.stages.gather import Contexts
@@ -26,3 +28,7 @@ class Hands:
     emit: Emit
     source_date_epoch: int | None
     turns: Turns = field(default_factory=Turns)
+
+    def now_s(self) -> int:
+        """The time that goes into images: SOURCE_DATE_EPOCH where it is given, else now (Unix seconds)."""
+        return int(time.time()) if self.source_date_epoch is None else self.source_date_epoch

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from builder.errors import ImageError, StoreError
 from builder.oci.lanes import Carry, Check, carry_all, go_on, lanes
@@ -18,15 +19,15 @@ from builder.oci.source import ImageSource
 from builder.stages.arrivals import Arrivals
 from builder.stages.images import FoundImage
 from builder.store.store import Store
-from builder.tree.index import index_of, read_index
-from builder.tree.reader import LayerReader
-from builder.tree.view import Located, View
 from builder.values.digest import ChainId, DiffId, Digest
 from builder.values.entry import Entry
 from builder.values.event import Emit
 from builder.values.image import MEDIA_LAYER, Descriptor, Layer
 from builder.values.record import LayerRecord
 from builder.values.stack import Stack
+
+if TYPE_CHECKING:
+    from builder.tree.view import Located, View
 
 _VIEWS = 8
 """How many merged views are kept: each is a table of all names of an image, and a step wants the one below its own."""
@@ -190,6 +191,8 @@ class Layers:
             return entries
 
     def _read_index(self, layer: Layer, check: Check) -> list[Entry]:
+        from builder.tree.index import read_index  # with all that reads a tar: few cached builds look into a layer
+
         if not self._has_index(layer):
             self._make_index(self._ensure(layer, check))
         path = self._store.layers.index_path(layer.diff_id)
@@ -205,6 +208,8 @@ class Layers:
             return self._busy.setdefault(what, threading.Lock())
 
     def _make_index(self, held: Layer) -> None:
+        from builder.tree.index import index_of
+
         temporary = self._store.blobs.temporary()
         with self.reading(held):
             index_of(self.blob_path(held), held.descriptor.media_type, held.diff_id, temporary)
@@ -227,6 +232,8 @@ class Layers:
             return view
 
     def _merged(self, stack: Stack) -> View:
+        from builder.tree.view import View
+
         below = self._views.get(stack.chains()[-2]) if len(stack.layers) > 1 else None
         if below is not None:  # a step later only that step's layer is new
             return below.under(self.index(stack.layers[-1]))
@@ -239,6 +246,8 @@ class Layers:
 
     def contents(self, stack: Stack, wanted: list[Located]) -> Callable[[Located], Callable[[], int]]:
         """Openers for the contents of files of a stack: one pass over each layer that holds any of them."""
+        from builder.tree.reader import LayerReader
+
         by_layer: dict[int, list[Entry]] = {}
         for located in wanted:
             by_layer.setdefault(located.layer, []).append(located.entry)

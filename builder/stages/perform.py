@@ -14,13 +14,11 @@ from typing import assert_never
 
 from builder.declare import dataclass, replace
 from builder.errors import Interrupted, PybuildError, StoreError
-from builder.stages.commit import now_s, remember
-from builder.stages.copy import gather, make_layer
+from builder.stages.copy_sources import Gathered, gather
 from builder.stages.hands import Hands
 from builder.stages.keys import run_key, workdir_key
 from builder.stages.mount_keys import describe
 from builder.stages.origins import tree_at
-from builder.stages.workdir import make_workdir
 from builder.store.files import store_error
 from builder.values.event import StepCached, StepFinished, StepId, StepStarted, StepStopped
 from builder.values.image import History, Layer
@@ -122,6 +120,8 @@ def do(pending: Pending, hands: Hands) -> Underway | Outcome:
 
     Where another target of this build does the same just now, what comes of that is waited for and taken.
     """
+    from builder.stages.commit import remember  # with all that packs: a cached build does without
+
     at = pending.at
     with _placed(at.step), hands.turns.turn(pending.key) as waited:
         record = _found(pending.key, hands) if waited and not hands.request.no_cache else None
@@ -179,17 +179,29 @@ def _work(at: Underway, built: Mapping[int, Stack], hands: Hands) -> tuple[Cache
             return key, lambda: _run(step, at.step_id, stack, built, hands)
         case CopyStep():
             found = gather(step, tree_at(step.origin, built, hands, step.span), stack, hands)
-            return found.key, lambda: make_layer(step, found, stack, hands)
+            return found.key, lambda: _copy(step, found, stack, hands)
         case WorkdirStep():
-            return workdir_key(step, stack.chain, hands.request), lambda: make_workdir(step, stack, hands)
+            return workdir_key(step, stack.chain, hands.request), lambda: _make_workdir(step, stack, hands)
         case _:
             assert_never(step)
 
 
 def _run(step: RunStep, step_id: StepId, stack: Stack, built: Mapping[int, Stack], hands: Hands) -> Layer | None:
-    from builder.stages.run import run_step  # with all that crosses the door: a cached build does without
+    from builder.stages.run import run_step  # with all that crosses the door
 
     return run_step(step, step_id, stack, built, hands)
+
+
+def _copy(step: CopyStep, found: Gathered, stack: Stack, hands: Hands) -> Layer | None:
+    from builder.stages.copy import make_layer
+
+    return make_layer(step, found, stack, hands)
+
+
+def _make_workdir(step: WorkdirStep, stack: Stack, hands: Hands) -> Layer | None:
+    from builder.stages.workdir import make_workdir
+
+    return make_workdir(step, stack, hands)
 
 
 def history_of(outcome: Outcome, created_s: int, timestamp: Callable[[int], str]) -> tuple[History, ...]:
@@ -203,4 +215,4 @@ def history_of(outcome: Outcome, created_s: int, timestamp: Callable[[int], str]
 def newest(outcome: Outcome, hands: Hands) -> int:
     """When the newest step of a target was done; now for one without steps."""
     times = [done.created_s for done in outcome.done if done.created_s]
-    return max(times, default=0) or now_s(hands)
+    return max(times, default=0) or hands.now_s()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from builder.declare import replace
 from builder.errors import ImageError, PybuildError, StoreError
@@ -18,10 +18,12 @@ from builder.oci.manifest import write_manifest
 from builder.store import files
 from builder.store.store import Store
 from builder.tree.compress import decompressor, media_type_of
-from builder.tree.compressor import BLOCK_BYTES, Compressor
 from builder.values.compression import Compression
 from builder.values.digest import DiffId, Digest
 from builder.values.image import MEDIA_MANIFEST, Descriptor, Image, Layer
+
+if TYPE_CHECKING:
+    from builder.tree.compressor import Compressor
 
 _CHECK_BYTES = 16 << 20  # a lane asks once in so many bytes whether it may go on
 
@@ -97,6 +99,8 @@ class _Work:
         return Layer(made, layer.diff_id)
 
     def _compressed(self, layer: Layer, out: BinaryIO, check: Check) -> Descriptor:
+        from builder.tree.compressor import Compressor  # most layers are as they are wanted
+
         level = -1 if self._level is None else self._level
         path = self._store.blobs.path(layer.descriptor.digest)
         try:
@@ -112,6 +116,8 @@ class _Work:
         return Descriptor(media_type, Digest(packer.sha256), packer.size)
 
     def _pour(self, path: Path, media_type: str, packer: Compressor, check: Check) -> None:
+        from builder.tree.compressor import BLOCK_BYTES
+
         with open(path, "rb", buffering=0) as raw, decompressor(media_type, raw) as tar:
             next_check = 0
             while piece := tar.read(BLOCK_BYTES):

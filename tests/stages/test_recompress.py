@@ -84,7 +84,7 @@ def test_what_was_made_is_remembered(bench: Bench, built: Image, monkeypatch: py
     """A second time nothing is compressed, and the record that steps read by goes on naming the first blob."""
     with Store.open(bench.root) as store:
         first = recompressed(built, Compression.ZSTD, None, store)
-        monkeypatch.setattr("builder.stages.recompress.Compressor", None)
+        monkeypatch.setattr("builder.tree.compressor.Compressor", None)
         assert recompressed(built, Compression.ZSTD, None, store) == first
         for layer in built.layers:
             record = store.layers.find(layer.diff_id)
