@@ -1,42 +1,37 @@
-"""The re-executed side of door 1: enters the namespace, then does jobs, each in a child of its own, until it closes.
+"""The re-executed side of door 1: enters the namespace, then does jobs, all of them in children, until it closes.
 
 Two processes stand here. The first unshares and stays outside the new pid namespace as a porter: it waits, and takes
 the signals. The second is that namespace's pid 1 and does the work; whatever it starts, however deep and however
 detached, the kernel ends with it (pid_namespaces(7)). So /proc (still the outer one) knows our processes under other
-numbers than getpid() gives: inside, use /proc/self. Everything is single-threaded, because every job is a fork.
+numbers than getpid() gives: inside, use /proc/self. Everything is single-threaded, because jobs are forks.
 """
 
 from __future__ import annotations
 
-import errno
 import gc
 import os
-import select
 import signal
 import sys
 from collections.abc import Callable
 from typing import TypeVar
 
-from builder.declare import dataclass, field
-from builder.errors import BY_NAME, PybuildError
+from builder.errors import PybuildError
 from builder.kernel import runner
-from builder.kernel.channel import Channel, ChannelClosed, encode
+from builder.kernel.channel import Channel, ChannelClosed
 from builder.kernel.constants import CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWUSER, MS_PRIVATE, MS_REC
+from builder.kernel.jobs import Perform, Server, fault_of
 from builder.kernel.syscalls import SyscallError, mount, set_pdeathsig, unshare
 from builder.values.crossing import (
     PROTOCOL,
-    Done,
     Exec,
     Fault,
     Hello,
     Job,
     Mapped,
-    Message,
     NetworkJob,
     Ran,
     Refused,
     RemoveJob,
-    Request,
     Result,
     RootKind,
     Rung,
@@ -46,12 +41,7 @@ from builder.values.crossing import (
     Unshared,
 )
 
-Perform = Callable[[Job, list[int]], Result]
-"""What does a job, given the descriptors that came with it."""
-
 T = TypeVar("T")
-
-_READ_BYTES = 1 << 16
 
 _AGAIN = "import sys; sys.path[:] = sys.argv[4:]; from builder.worker import again; again()"
 
@@ -152,7 +142,7 @@ def _work(channel: Channel, opening: Serve, rooms: Callable[[str], tuple[RootKin
     try:
         root_kind, perform = rooms(opening.directory)
     except PybuildError as error:
-        channel.send(_fault(0, error))
+        channel.send(fault_of(0, error))
         sys.exit(1)
     except OSError as error:
         channel.send(Fault(0, "StoreError", f"the store {opening.directory} cannot be used: {error.strerror}"))
@@ -209,163 +199,6 @@ def _rooms() -> Callable[[str], tuple[RootKind, Perform]]:
         return root_kind, perform
 
     return opened
-
-
-def _fault(number: int, error: BaseException) -> Fault:
-    """What the conductor is told about an exception; anything unforeseen is a bug and brings its traceback."""
-    if isinstance(error, PybuildError) and type(error).__name__ in BY_NAME:
-        return Fault(number, type(error).__name__, error.message, error.hint or "")
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return Fault(number, "StoreError", f"no space left: {error}", "free some space, or choose another --root")
-    if isinstance(error, MemoryError):
-        return Fault(number, "MachineError", "there is not enough memory", "build on a machine with more memory")
-    import traceback
-
-    return Fault(number, "bug", str(error) or type(error).__name__, "", "".join(traceback.format_exception(error)))
-
-
-@dataclass(slots=True)
-class _Child:
-    """A job under way: its number and name, and what has come through the pipe of its answer."""
-
-    number: int
-    name: str
-    pipe: int
-    answer: bytearray = field(default_factory=bytearray)
-
-    def read(self) -> None:
-        """Take what is in the pipe without waiting. A step may hold the other end, so that its end does not count."""
-        try:
-            while data := os.read(self.pipe, _READ_BYTES):
-                self.answer += data
-        except BlockingIOError:
-            pass
-
-
-class Server:
-    """Does each request in a child of its own and sends the answers as they come, in any order."""
-
-    def __init__(self, channel: Channel, perform: Perform) -> None:
-        self._channel = channel
-        self._perform = perform
-        self._children: dict[int, _Child] = {}
-        self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        self._poll = select.poll()
-
-    def run(self) -> None:
-        """Serve until the other side closes the channel; then nothing that was started is left."""
-        signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
-        signal.signal(signal.SIGCHLD, lambda *_: None)
-        self._poll.register(self._channel.fileno(), select.POLLIN)
-        self._poll.register(self._wake_read, select.POLLIN)
-        try:
-            while True:
-                ready = {fd for fd, _ in self._poll.poll()}
-                self._turn(ready)
-        except ChannelClosed:
-            pass
-        finally:
-            self._end_children()
-
-    def _turn(self, ready: set[int]) -> None:
-        for child in self._children.values():
-            if child.pipe in ready:
-                child.read()
-        if self._wake_read in ready:
-            os.read(self._wake_read, _READ_BYTES)
-            self._reap()
-        if self._channel.fileno() in ready:
-            self._begin(*self._channel.receive())
-
-    def _begin(self, message: Message, fds: list[int]) -> None:
-        if not isinstance(message, Request):
-            raise TypeError(f"{type(message).__name__} is not for a worker")
-        readable, writable = os.pipe2(os.O_CLOEXEC)
-        us = os.getpid()
-        try:
-            pid = os.fork()
-        except OSError as error:
-            self._channel.send(
-                Fault(message.number, "MachineError", f"no process can be started: {error.strerror}", "see `ulimit -u`")
-            )
-        else:
-            if pid == 0:
-                self._be_child(us, message, fds, writable)
-            os.set_blocking(readable, False)
-            self._children[pid] = _Child(message.number, type(message.job).__name__, readable)
-            self._poll.register(readable, select.POLLIN)
-        for fd in (writable, *fds):
-            os.close(fd)
-
-    def _be_child(self, parent: int, request: Request, fds: list[int], pipe: int) -> None:
-        """Do the job and end. Never returns: what is on the stack above belongs to the parent."""
-        try:
-            set_pdeathsig(signal.SIGKILL)
-            if os.getppid() != parent:
-                os._exit(1)  # it ended before the line above
-            signal.set_wakeup_fd(-1)
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            self._channel.close()
-            for fd in (self._wake_read, self._wake_write, *(child.pipe for child in self._children.values())):
-                os.close(fd)
-            view = memoryview(_answer(request, self._perform, fds))
-            while view:
-                view = view[os.write(pipe, view) :]
-            os._exit(0)
-        finally:
-            os._exit(1)
-
-    def _reap(self) -> None:
-        """Answer for the children that ended. Orphans of steps are ours too, being pid 1; they are only buried."""
-        while True:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
-            if pid == 0:
-                return
-            child = self._children.pop(pid, None)
-            if child is not None:
-                child.read()
-                self._poll.unregister(child.pipe)
-                os.close(child.pipe)
-                self._channel.send_encoded(_last_words(child, status))
-
-    def _end_children(self) -> None:
-        signal.set_wakeup_fd(-1)
-        for pid in self._children:
-            os.kill(pid, signal.SIGKILL)
-        for pid, child in self._children.items():
-            os.waitpid(pid, 0)
-            os.close(child.pipe)
-        os.close(self._wake_read)
-        os.close(self._wake_write)
-
-
-def _answer(request: Request, perform: Perform, fds: list[int]) -> bytes:
-    try:
-        return encode(Done(request.number, perform(request.job, fds)))
-    except BaseException as error:
-        return encode(_fault(request.number, error))
-
-
-def _last_words(child: _Child, status: int) -> bytes:
-    """The answer of a child that has ended: its own when it ended well, otherwise a Fault that says how it ended."""
-    code = os.waitstatus_to_exitcode(status)
-    if code == 0 and child.answer:
-        return bytes(child.answer)
-    if code >= 0:
-        return encode(Fault(child.number, "bug", f"{child.name} ended with status {code} and no answer"))
-    why = "was killed, perhaps for want of memory" if -code == signal.SIGKILL else f"was ended by {_name_of(-code)}"
-    hint = "see `dmesg`, or give the machine more memory" if -code == signal.SIGKILL else ""
-    return encode(Fault(child.number, "MachineError", f"the process of {child.name} {why}", hint))
-
-
-def _name_of(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
 
 
 if __name__ == "__main__":

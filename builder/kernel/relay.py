@@ -18,7 +18,7 @@ from typing import NoReturn
 
 from builder.declare import dataclass, field
 from builder.kernel import syscalls
-from builder.kernel.constants import CLOSE_RANGE_LAST
+from builder.kernel.descriptors import close_all_but
 
 BACKLOG = 512  # roomy: a connect that does not wait fails when it is full (Go's, for one)
 _MOST_PAIRS = 64  # more wait in the backlog; each takes two descriptors
@@ -72,20 +72,11 @@ def _be_relay(parent: int, door: Door) -> NoReturn:
     try:
         syscalls.set_pdeathsig(signal.SIGKILL)
         if os.getppid() == parent:  # otherwise it ended before the line above
-            _close_all_but(door.listener.fileno(), door.agent)
+            # The step's output among others: who reads it waits until nobody holds it.
+            close_all_but(door.listener.fileno(), door.agent)
             _Relay(door).run()
     finally:
         os._exit(1)
-
-
-def _close_all_but(*kept: int) -> None:
-    """The step's output among others: who reads it waits until nobody holds it."""
-    first = 3
-    for fd in sorted(kept):
-        if fd > first:
-            syscalls.close_range(first, fd - 1, 0)
-        first = fd + 1
-    syscalls.close_range(first, CLOSE_RANGE_LAST, 0)
 
 
 @dataclass(slots=True)

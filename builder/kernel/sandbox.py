@@ -38,9 +38,9 @@ from builder.kernel.constants import (
     CLONE_NEWNS,
     CLONE_NEWPID,
     CLONE_NEWUTS,
-    CLOSE_RANGE_LAST,
     MNT_DETACH,
 )
+from builder.kernel.descriptors import close_all_but
 from builder.values.crossing import Ran, RootKind, RunJob, StepSpec, Tree
 from builder.values.security import Security
 
@@ -54,8 +54,9 @@ _MACHINE = os.uname().machine
 def perform(job: RunJob, fds: list[int], root_kind: RootKind, copying: rootfs.Copying | None = None) -> Ran:
     """Run a step; `fds[0]` takes its output. `copying` (the module tree.copyup) is needed for RootKind.COPY.
 
-    The calling process is spent: it is in a mount namespace of its own afterwards. Raises ContextError for mounts that
-    cannot be, ImageError for a root that cannot be entered, MachineError and StoreError for what the machine refuses.
+    The calling process is in a mount namespace of its own afterwards; if nothing was raised, it can do another step.
+    Raises ContextError for mounts that cannot be, ImageError for a root that cannot be entered, MachineError and
+    StoreError for what the machine refuses.
     """
     step = job.step
     try:
@@ -248,12 +249,7 @@ def _close_others(*kept: int) -> None:
     Closed now, not by the exec: that looks the program up before it closes anything, so that an image's link to
     /proc/self/fd/7/../bin/tool could name programs of the host by a directory of ours (CVE-2024-21626).
     """
-    first = 3
-    for fd in sorted(kept):
-        if first < fd:
-            syscalls.close_range(first, fd - 1)
-        first = max(first, fd + 1)
-    syscalls.close_range(first, CLOSE_RANGE_LAST)
+    close_all_but(*kept)
     for fd in kept:
         os.set_inheritable(fd, False)
 
