@@ -73,6 +73,18 @@ def test_name_moves(store: Store) -> None:
     assert [image.manifest for image in store.images.all()] == [_manifest(b"2")]
 
 
+def test_a_name_given_again_writes_nothing(store: Store) -> None:
+    """The latest name keeps its time and the file stays; one that is not the latest becomes it."""
+    index = store.root / "index.json"
+    store.images.tag(Reference.parse("app:0"), _manifest())
+    store.images.tag(NAME, _manifest())
+    before = index.stat()
+    store.images.tag(NAME, _manifest())
+    assert index.stat() == before
+    store.images.tag(Reference.parse("app:0"), _manifest())
+    assert max(store.images.all(), key=lambda image: image.created_s).name.endswith("app:0")
+
+
 def test_one_manifest_has_several_names(store: Store) -> None:
     """Two names for a manifest are two entries."""
     store.images.tag(NAME, _manifest())
