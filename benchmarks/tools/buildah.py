@@ -15,6 +15,8 @@ class Buildah:
     name: str
     command: str
     compression: str = "gzip, Go's pgzip level 5"
+    knows_link: bool = False
+    """Later versions accept the word."""
 
     def version(self) -> Command:
         """What prints its version."""

@@ -15,6 +15,7 @@ class Pybuild:
     command: str
     name: str = "pybuild"
     compression: str = "gzip, ISA-L level 3"
+    knows_link: bool = True
 
     def version(self) -> Command:
         """What prints its version."""

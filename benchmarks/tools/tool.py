@@ -19,6 +19,10 @@ class Tool(Protocol):
     def compression(self) -> str:
         """With what it makes the layers of an archive, and at which level."""
 
+    @property
+    def knows_link(self) -> bool:
+        """Whether it does COPY --link."""
+
     def version(self) -> Command:
         """What prints its version."""
 

@@ -40,24 +40,39 @@ class Push:
 
 
 class ThinBuild:
-    """8: FROM a registry, COPY, CMD, push to the same registry, from an empty store and without any RUN."""
+    """8: FROM a registry, COPY, CMD, push to the same registry, without any RUN: from an empty store, again with
+    another COPY, and from an empty store with a COPY that asks nothing of its base.
+    """
 
     most_runs = HEAVY
     floors: tuple[Floor, ...] = ()
 
     def __init__(self, materials: Materials, base: str, title: str) -> None:
-        self.rows = (Row("8", title, 0.3),)
+        self.rows = (
+            Row("8", title, 0.3),
+            Row("8 again", "… another COPY on that base", 0.3),
+            Row("8 link", "… with COPY --link, from an empty store", 0.3),
+        )
         self._base, self._context, self._address = materials.base(base), materials.files(10), materials.address
 
     def measure(self, turn: Turn) -> Mapping[str, Run]:
         """The registry has the base, and never had this image."""
-        buildfile = turn.write(f'FROM {self._base}\nCOPY . /srv\nLABEL turn="{turn.place.directory}"\nCMD ["sh"]\n')
-        build = Build(buildfile, self._context, push=self._name(turn))
-        return {"8": turn.measured(turn.tool.build(build, turn.place))}
+        runs = {
+            "8": turn.measured(turn.tool.build(self._build(turn, "8", "COPY . /srv"), turn.place)),
+            "8 again": turn.measured(turn.tool.build(self._build(turn, "8 again", "COPY . /opt"), turn.place)),
+        }
+        if turn.tool.knows_link:
+            build = self._build(turn, "8 link", "COPY --link . /srv")
+            runs["8 link"] = turn.measured(turn.tool.build(build, turn.second))
+        return runs
 
     def results(self, turn: Turn) -> Mapping[str, Listing]:
         """The base and ten files."""
-        return {"8": turn.listing(turn.place, self._name(turn))}
+        return {key: turn.listing(turn.place, self._name(turn, key)) for key in ("8", "8 again")}
 
-    def _name(self, turn: Turn) -> str:
-        return f"{self._address}/{turn.place.directory.name}:1"
+    def _build(self, turn: Turn, key: str, copy: str) -> Build:
+        text = f'FROM {self._base}\n{copy}\nLABEL turn="{turn.place.directory}"\nCMD ["sh"]\n'
+        return Build(turn.write(text), self._context, push=self._name(turn, key))
+
+    def _name(self, turn: Turn, key: str) -> str:
+        return f"{self._address}/{turn.place.directory.name}-{key.replace(' ', '-')}:1"

@@ -70,7 +70,8 @@ class Turn:
 
     def listing(self, place: Place, name: str = "bench:1") -> Listing:
         """The files of an image that the tool has made."""
-        directory = self.place.directory / "layout"
+        letters = "".join(letter if letter.isalnum() else "-" for letter in name)
+        directory = self.place.directory / f"layout-{letters}"
         self.run(self.tool.layout(name, place, directory))
         return listing(directory)
 
