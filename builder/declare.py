@@ -145,15 +145,17 @@ def _refuse(_: Any, name: str, *value: object) -> NoReturn:
 
 def _first_init(fields: dict[str, _Field], settle: Callable[[], Callable[..., None]]) -> Callable[..., None]:
     """The `__init__` of a class's first values, which goes through the fields; `settle` puts the compiled one in its
-    place. That one also makes values whose fields are not simply given, and knows what to say of those given wrongly.
+    place. That one also makes values with fields that nobody gives, and knows what to say of those given wrongly.
     """
     defaults = {name: field.default for name, field in fields.items() if field.default is not _MISSING}
-    left = _FIRST_VALUES if all(field.init and field.factory is _MISSING for field in fields.values()) else 0
+    factories = {name: field.factory for name, field in fields.items() if field.factory is not _MISSING}
+    left = _FIRST_VALUES if all(field.init for field in fields.values()) else 0
 
     def init(self: Any, /, *args: Any, **named: Any) -> None:
         nonlocal left
         left -= 1
         values = {**defaults, **dict(zip(fields, args, strict=False)), **named}
+        values |= {name: make() for name, make in factories.items() if name not in values}
         twice = named and not named.keys().isdisjoint(tuple(fields)[: len(args)])
         if left < 0 or len(args) > len(fields) or twice or values.keys() != fields.keys():
             settle()(self, *args, **named)

@@ -6,14 +6,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from builder.errors import UsageError
 from builder.pattern import pattern
 from builder.values.ladder import NetworkMode
-from builder.values.output import MediaTypes
 from builder.values.platform import Platform
 from builder.values.reference import Reference
 from builder.values.request import Ulimit
+
+if TYPE_CHECKING:
+    from builder.values.output import MediaTypes
 
 _NAME = pattern(r"[A-Za-z_][A-Za-z0-9_.-]*\Z")
 _HOST = pattern(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,252})\Z")
@@ -184,6 +187,8 @@ def read_media_types(text: str | None) -> MediaTypes | None:
     """`--format oci|docker` or podman's `oci-archive`; None where nobody asked. Raises UsageError."""
     if text is None:
         return None
+    from builder.values.output import MediaTypes
+
     try:
         return MediaTypes(text.removesuffix("-archive"))
     except ValueError:

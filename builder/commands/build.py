@@ -14,7 +14,6 @@ from builder.errors import MachineError, PybuildError
 from builder.report import Mode, open_reporter
 from builder.report.errors import mask_bug, masked
 from builder.report.mask import Mask
-from builder.report.summary import summary
 from builder.tree import bounds
 from builder.values.event import Emit, Event, Exported
 from builder.values.reference import Reference
@@ -62,6 +61,8 @@ def build(options: BuildOptions, caller: Caller) -> int:
     if options.quiet:
         caller.say([str(built.image.manifest.digest)])
     else:
+        from builder.report.summary import summary
+
         names = tuple(name.familiar for name in names_of(request))
         caller.remark(summary(built.image, names, exported, _command(options)))
     return 0

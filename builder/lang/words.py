@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from builder.declare import dataclass, field
 from builder.errors import BuildfileError
 from builder.lang.letters import SPACE_RUN, clipped, is_name_part, is_name_start
-from builder.lang.shellpattern import with_all_replaced, with_first_replaced, without_prefix, without_suffix
 from builder.pattern import pattern
 
 Scope = Mapping[str, str]
@@ -292,12 +291,16 @@ class _Reader:
                 return self.used(value)
 
     def trimmed(self, name: str, kind: str, word: str) -> str:
+        from builder.lang.shellpattern import without_prefix, without_suffix  # few Buildfiles have patterns
+
         value = self.used(self.look_up(name) or "")
         longest = word.startswith(kind)
         pattern = word[1:] if longest else word
         return (without_suffix if kind == "%" else without_prefix)(value, pattern, longest)
 
     def replaced(self, name: str) -> str:
+        from builder.lang.shellpattern import with_all_replaced, with_first_replaced
+
         every = self.peek() == "/"
         if every:
             self.position += 1

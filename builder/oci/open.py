@@ -5,16 +5,18 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from builder.declare import dataclass
 from builder.errors import ImageError
-from builder.oci.layout import LayoutSource
-from builder.oci.scratch import Temporary
 from builder.oci.source import ImageSource, Progress, Tell, tell_nobody
 from builder.values.access import Access
 from builder.values.digest import Digest
 from builder.values.image import Descriptor, Image
 from builder.values.platform import Platform
+
+if TYPE_CHECKING:
+    from builder.oci.scratch import Temporary
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,8 @@ def _registry(text: str, around: Surroundings) -> ImageSource:
 
 
 def _layout(text: str, around: Surroundings) -> ImageSource:
+    from builder.oci.layout import LayoutSource
+
     return LayoutSource(*path_and_tag(text, around.directory))
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from builder.stages.hands import Hands
 from builder.values.image import Layer
-from builder.values.output import PushOutput
 from builder.values.request import BuildRequest
 from builder.values.stack import Stack
 
@@ -28,7 +27,11 @@ def layers_of(stack: Stack, kept: int, hands: Hands) -> tuple[Layer, ...]:
 def _is_only_pushed(request: BuildRequest) -> bool:
     """Whether no output takes the bytes of a base's layers."""
     outputs = request.outputs
-    return bool(outputs) and all(isinstance(each, PushOutput) and not each.options.force for each in outputs)
+    if not outputs:
+        return False
+    from builder.values.output import PushOutput
+
+    return all(isinstance(each, PushOutput) and not each.options.force for each in outputs)
 
 
 def _spared(layers: tuple[Layer, ...], hands: Hands) -> frozenset[Layer]:

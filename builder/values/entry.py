@@ -5,8 +5,8 @@ much to make. Paths are bytes, relative to the root, without `.`, `..`, a leadin
 `b""`. A tar's or overlay's whiteouts are kinds here, never names.
 """
 
-from __future__ import annotations
-
+# Without `from __future__ import annotations`: of each type that is only text NamedTuple compiles an expression, which
+# takes a millisecond for these.
 from enum import StrEnum
 from typing import NamedTuple
 

@@ -15,4 +15,4 @@ def test_a_step_talks_to_nobody_unless_it_is_said() -> None:
 
 def test_words_are_what_is_written() -> None:
     """Outcomes are their words in the store and in JSON."""
-    assert [str(outcome) for outcome in Outcome] == ["done", "cached", "failed"]
+    assert [str(outcome) for outcome in Outcome] == ["done", "cached", "failed", "stopped"]
