@@ -108,13 +108,18 @@ def remove_file(path: Path) -> None:
 def read_bounded(path: Path, limit_bytes: int) -> bytes:
     """The content of a regular file. Raises OSError, and ValueError where it is larger than the limit or no file."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-    with os.fdopen(fd, "rb") as file:
+    try:
         facts = os.fstat(fd)
         if not stat.S_ISREG(facts.st_mode):
             raise ValueError(f"{path} is not a regular file")
         if facts.st_size > limit_bytes:
             raise ValueError(f"{path} is larger than {limit_bytes} bytes")
-        return file.read(limit_bytes)
+        data = b""
+        while piece := os.read(fd, facts.st_size - len(data)):  # nearly always all of it at once
+            data += piece
+        return data
+    finally:
+        os.close(fd)
 
 
 def encode(document: Mapping[str, JsonValue]) -> bytes:
