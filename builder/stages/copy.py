@@ -16,16 +16,17 @@ from builder.stages.commit import commit_items, with_parents
 from builder.stages.copy_sources import Gathered
 from builder.stages.hands import Hands
 from builder.stages.modes import parse_mode
-from builder.stages.place import FIXED_MTIME_NS, Attributes, Content, Placement
+from builder.stages.place import FIXED_MTIME_NS, Attributes, Placement
 from builder.stages.repositories import checked_out
 from builder.stages.select import Picked, Selection, need_directory, select
 from builder.stages.source_tree import HostTree
 from builder.stages.users import owner_of
+from builder.tree.pack import Content
 from builder.tree.safe import shown
 from builder.tree.view import View
 from builder.values.entry import Entry, Kind
 from builder.values.image import Layer
-from builder.values.key import CacheKey
+from builder.values.record import StepRecord
 from builder.values.stack import Stack
 from builder.values.step import CopyStep
 
@@ -39,16 +40,19 @@ def make_layer(step: CopyStep, found: Gathered, stack: Stack, hands: Hands) -> L
             _Copying(step, found, placement, hands).place()
             for commit in found.commits:
                 _place_repository(kept.enter_context(checked_out(commit, hands)), step, placement, hands)
-            return commit_items(with_parents(placement.sorted_items(), view), hands)
+            layer = commit_items(with_parents(placement.sorted_items(), view), hands)
     except PybuildError as error:
         raise error.at(step.span) from None
+    if found.sketch is not None:  # before the step's record: without this nobody would look for that one
+        hands.store.records.put(found.sketch, StepRecord(None, hands.now_s()))
+    return layer
 
 
 def _place_repository(tree: HostTree, step: CopyStep, placement: Placement, hands: Hands) -> None:
     """All files of a repository, as if they were a directory of the context."""
     picked = tuple(select(tree, "/", Selection(False, step.excludes, step.span)))
     alone = replace(step, inline=(), downloads=(), parents=False, unpack=False)
-    _Copying(alone, Gathered(tree, picked, (), CacheKey("")), placement, hands).place()
+    _Copying(alone, Gathered(tree, picked, ()), placement, hands).place()
 
 
 def _attributes(step: CopyStep, stack: Stack, hands: Hands) -> Attributes:
@@ -64,8 +68,7 @@ class _Copying:
     found: Gathered
     placement: Placement
     hands: Hands
-    contents: dict[bytes, Content] = field(default_factory=dict)
-    digests: dict[bytes, str] = field(default_factory=dict)
+    contents: dict[bytes, tuple[str, Content]] = field(default_factory=dict)
 
     def place(self) -> None:
         destination = self.placement.resolve(os.fsencode(self.step.destination))
@@ -104,15 +107,15 @@ class _Copying:
             for entry in (one.entry, *(entry for _, entry in one.below))
             if entry.kind is Kind.FILE
         ]
-        openers = self.found.tree.openers(files)
-        digests = self.found.tree.digests(files)
-        self.digests = dict(zip((entry.path for entry in files), digests, strict=True))
-        self.contents = dict(zip((entry.path for entry in files), openers, strict=True))
+        contents = self.found.tree.contents(files)
+        self.contents = dict(zip((entry.path for entry in files), contents, strict=True))
 
     def _source(self, entry: Entry) -> tuple[Entry, Content]:
         """The entry as it goes into the layer: with its content's digest. (Those of the host are of root already.)"""
-        content = self.contents.get(entry.path)
-        return entry._replace(offset=-1, digest=self.digests.get(entry.path, "")), content
+        digest, content = self.contents.get(entry.path, ("", None))
+        if entry.offset != -1 or entry.digest != digest:
+            entry = entry._replace(offset=-1, digest=digest)
+        return entry, content
 
     def _make_through(self, destination: bytes, one: Picked) -> None:
         for inside, entry in one.through:
@@ -143,8 +146,9 @@ class _Copying:
 
     def _place_file(self, destination: bytes, into: bool, one: Picked) -> None:
         source, content = self._source(one.entry)
-        if self.step.unpack and source.kind is Kind.FILE and callable(content):
-            archive = archive_of(shown(one.entry.path), content, self.hands)
+        if self.step.unpack and source.kind is Kind.FILE:
+            (opener,) = self.found.tree.openers([one.entry])
+            archive = archive_of(shown(one.entry.path), opener, self.hands)
             if archive is not None:
                 place_archive(archive, destination, self.placement)
                 return

@@ -1,20 +1,22 @@
 """What a COPY or an ADD takes, and the key that this gives: all that is needed to find its layer in the cache.
 
-Nothing is read here but what the key wants to know. The layer is made in `copy`, which a cached build does not load.
+Nothing is read here but what the key wants to know, and of a large COPY that nobody has done before not even that. The
+layer is made in `copy`, which a cached build does not load.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from builder.declare import dataclass
 from builder.stages.hands import Hands
-from builder.stages.keys import copy_key
+from builder.stages.keys import copy_key, digest_of_facts, sketch_key
 from builder.stages.select import Picked, Selection, need_directory, select
 from builder.stages.source_tree import HostTree, SourceTree
-from builder.values.entry import Kind
+from builder.values.entry import Entry, Kind
 from builder.values.key import CacheKey, Plain
 from builder.values.stack import Stack
 from builder.values.step import CopyStep
@@ -24,31 +26,54 @@ if TYPE_CHECKING:
     from builder.stages.repositories import Commit
 
 
+_FILE_BYTES = 16 << 10  # to open a file costs about as much as to hash so many bytes
+_LARGE_BYTES = 16 << 20
+
+
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """All that a COPY takes: what its words picked, what it downloaded, and the key that all this gives."""
+    """All that a COPY takes: what its words picked, what it downloaded, and all this but the contents as one digest.
+
+    `sketch` is set where so much comes from the host that it is worth to remember that something of these names and
+    sizes was copied. Where nothing was (`is_new`) no record can be there, whatever the contents are: the files are read
+    once, when they are packed, and the step's key is known afterwards.
+    """
 
     tree: SourceTree
     picked: tuple[Picked, ...]
     downloads: tuple[Download | Promised, ...]
-    key: CacheKey
     commits: tuple[Commit, ...] = ()
+    facts: str = ""
+    sketch: CacheKey | None = None
+    is_new: bool = False
 
 
 def gather(step: CopyStep, tree: SourceTree, stack: Stack, hands: Hands) -> Gathered:
-    """Find the sources and the step's key. Raises ContextError, ImageError, BuildfileError at the step's place."""
+    """Find the sources. Raises ContextError, ImageError, BuildfileError at the step's place."""
     how = Selection(step.parents, step.excludes, step.span)
     picked = tuple(one for source in step.sources for one in select(tree, source, how))
     count = len(step.sources) + len(step.inline) + len(step.downloads) + len(step.repositories)
     need_directory(count, step.destination, step.span)
     downloads = _downloads(step, hands) if step.downloads else ()
-    facts = [
-        *_facts(tree, picked, keep_owner=not isinstance(tree, HostTree)),
-        *(wanted.facts() for wanted in downloads),
-    ]
     commits = _commits(step, hands) if step.repositories else ()
-    facts += [[commit.facts(), list(step.excludes)] for commit in commits]
-    return Gathered(tree, picked, downloads, copy_key(step, stack.chain, facts, hands.request), commits)
+    described = (
+        _facts(picked, keep_owner=not isinstance(tree, HostTree)),
+        (wanted.facts() for wanted in downloads),
+        ([commit.facts(), list(step.excludes)] for commit in commits),
+    )
+    facts = digest_of_facts(chain.from_iterable(described))
+    files = _files(picked)
+    if not isinstance(tree, HostTree) or not _is_large(files):
+        return Gathered(tree, picked, downloads, commits, facts)
+    sketch = sketch_key(step, stack.chain, [facts])
+    is_new = _is_large(tree.unread(files)) and (hands.request.no_cache or hands.store.records.find(sketch) is None)
+    return Gathered(tree, picked, downloads, commits, facts, sketch, is_new)
+
+
+def key_of_copy(step: CopyStep, found: Gathered, stack: Stack, hands: Hands) -> CacheKey:
+    """The key of the step. What nobody has read yet is read for it. Raises ContextError."""
+    digests = found.tree.digests(_files(found.picked))
+    return copy_key(step, stack.chain, [found.facts, digest_of_facts(digests)], hands.request)
 
 
 def _downloads(step: CopyStep, hands: Hands) -> tuple[Download | Promised, ...]:
@@ -63,15 +88,25 @@ def _commits(step: CopyStep, hands: Hands) -> tuple[Commit, ...]:
     return tuple(find_commit(repository, step.span, hands) for repository in step.repositories)
 
 
-def _facts(tree: SourceTree, picked: tuple[Picked, ...], *, keep_owner: bool) -> Iterator[Plain]:
-    """What decides the content of the layer, and nothing else: no times, no owners of the context's files."""
-    rows = [row for one in picked for row in ((b"", one.entry), *one.below)]
-    files = [entry for _, entry in rows if entry.kind in (Kind.FILE, Kind.HARDLINK)]
-    digests = dict(zip((entry.path for entry in files), tree.digests(files), strict=True))
+def _is_large(files: Sequence[Entry]) -> bool:
+    return sum([entry.size for entry in files]) + _FILE_BYTES * len(files) > _LARGE_BYTES
+
+
+def _rows(picked: tuple[Picked, ...]) -> Iterator[tuple[bytes, Entry]]:
+    for one in picked:
+        yield b"", one.entry
+        yield from one.below
+
+
+def _files(picked: tuple[Picked, ...]) -> list[Entry]:
+    return [entry for _, entry in _rows(picked) if entry.kind is Kind.FILE or entry.kind is Kind.HARDLINK]
+
+
+def _facts(picked: tuple[Picked, ...], *, keep_owner: bool) -> Iterator[Plain]:
+    """What decides the layer beside the contents of files: no times, no owners of the context's files."""
     for one in picked:
         yield ["source", os.fsdecode(one.name), len(one.below), len(one.through)]
-    for inside, entry in rows:
+    for inside, entry in _rows(picked):
         owner = [entry.uid, entry.gid] if keep_owner else []
         xattrs = [[name, value.hex()] for name, value in entry.xattrs] if keep_owner else []
-        facts = [os.fsdecode(inside), entry.kind.value, entry.mode, os.fsdecode(entry.link), *owner, *xattrs]
-        yield [*facts, digests.get(entry.path, "")]
+        yield [os.fsdecode(inside), entry.kind.value, entry.mode, entry.size, os.fsdecode(entry.link), *owner, *xattrs]

@@ -61,7 +61,16 @@ def copy_key(
     request: BuildRequest,  # noqa: ARG001  all three are asked alike; nothing of it decides what a COPY makes
 ) -> CacheKey:
     """The key of a COPY or ADD over a file system. `facts` describe its sources one by one."""
-    value: dict[str, Plain] = {
+    return key_of("copy", _copy_value(step, chain, facts))
+
+
+def sketch_key(step: CopyStep, chain: ChainId, facts: Iterable[Plain]) -> CacheKey:
+    """What a COPY has in common with all that differ from it in the contents of files alone, and never is its key."""
+    return key_of("sketch", _copy_value(step, chain, facts))
+
+
+def _copy_value(step: CopyStep, chain: ChainId, facts: Iterable[Plain]) -> Plain:
+    return {
         "chain": "" if step.link and not _names_owner(step) else str(chain),
         "destination": step.destination,
         "chown": step.chown,
@@ -73,7 +82,6 @@ def copy_key(
         "sources": digest_of_facts(facts),
         "epoch": step.source_date_epoch,
     }
-    return key_of("copy", value)
 
 
 def workdir_key(

@@ -14,7 +14,7 @@ from typing import assert_never
 
 from builder.declare import dataclass, replace
 from builder.errors import Interrupted, PybuildError, StoreError
-from builder.stages.copy_sources import Gathered, gather
+from builder.stages.copy_sources import Gathered, gather, key_of_copy
 from builder.stages.hands import Hands
 from builder.stages.keys import run_key, workdir_key
 from builder.stages.mount_keys import describe
@@ -78,12 +78,25 @@ class Underway:
 
 
 @dataclass(frozen=True, slots=True)
+class Work:
+    """How a step is known and how it is done.
+
+    `name` is what two targets have in common that want the same thing made. `key` is what its outcome is kept under; of
+    a COPY that `is_new` it is only asked for when the layer is made, and then nothing has to be read for it.
+    """
+
+    name: CacheKey
+    key: Callable[[], CacheKey]
+    make: Callable[[], Layer | None]
+    is_new: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Pending:
-    """A step whose key nobody knows yet, and how it is done."""
+    """A step whose outcome nobody knows yet, and how it is done."""
 
     at: Underway
-    key: CacheKey
-    do: Callable[[], Layer | None]
+    work: Work
     begun_s: float  # of time.monotonic
 
 
@@ -108,11 +121,9 @@ def look(at: Underway, built: Mapping[int, Stack], hands: Hands) -> Underway | P
     """
     begun_s = time.monotonic()
     with _placed(at.step):
-        key, work = _work(at, built, hands)
-        record = None if hands.request.no_cache else _found(key, hands)
-        if record is None:
-            return Pending(at, key, work, begun_s)
-        return _known(at, key, record, hands)
+        work = _work(at, built, hands)
+        after = None if work.is_new else _known(at, work, hands)
+        return Pending(at, work, begun_s) if after is None else after
 
 
 def do(pending: Pending, hands: Hands) -> Underway | Outcome:
@@ -122,14 +133,15 @@ def do(pending: Pending, hands: Hands) -> Underway | Outcome:
     """
     from builder.stages.commit import remember  # with all that packs: a cached build does without
 
-    at = pending.at
-    with _placed(at.step), hands.turns.turn(pending.key) as waited:
-        record = _found(pending.key, hands) if waited and not hands.request.no_cache else None
-        if record is not None:
-            return _known(at, pending.key, record, hands)
+    at, work = pending.at, pending.work
+    with _placed(at.step), hands.turns.turn(work.name) as waited:
+        after = _known(at, work, hands) if waited else None
+        if after is not None:
+            return after
         hands.emit(StepStarted(at.step_id, at.step.title, at.step.span))
         try:
-            record = remember(pending.key, pending.do(), hands)
+            layer = work.make()
+            record = remember(work.key(), layer, hands)
         except Interrupted:
             hands.emit(StepStopped(at.step_id, time.monotonic() - pending.begun_s))
             raise
@@ -137,7 +149,14 @@ def do(pending: Pending, hands: Hands) -> Underway | Outcome:
         return at.after(record, hands)
 
 
-def _known(at: Underway, key: CacheKey, record: StepRecord, hands: Hands) -> Underway | Outcome:
+def _known(at: Underway, work: Work, hands: Hands) -> Underway | Outcome | None:
+    """The target behind a step that an earlier build has done, if its outcome may be taken."""
+    if hands.request.no_cache:
+        return None
+    key = work.key()
+    record = _found(key, hands)
+    if record is None:
+        return None
     if hands.request.secrets:
         from builder.stages.leaks import look_through
 
@@ -170,20 +189,31 @@ def _found(key: CacheKey, hands: Hands) -> StepRecord | None:
     return record
 
 
-def _work(at: Underway, built: Mapping[int, Stack], hands: Hands) -> tuple[CacheKey, Callable[[], Layer | None]]:
-    """A step's key, and how to do it when nobody knows the key."""
+def _work(at: Underway, built: Mapping[int, Stack], hands: Hands) -> Work:
+    """How a step is known, and how to do it when nobody knows it."""
     step, stack = at.step, at.stack
     match step:
         case RunStep():
             key = run_key(step, stack.chain, describe(step, built, hands), hands.request)
-            return key, lambda: _run(step, at.step_id, stack, built, hands)
+            return Work(key, lambda: key, lambda: _run(step, at.step_id, stack, built, hands))
         case CopyStep():
             found = gather(step, tree_at(step.origin, built, hands, step.span), stack, hands)
-            return found.key, lambda: _copy(step, found, stack, hands)
+            return _copying(step, found, stack, hands)
         case WorkdirStep():
-            return workdir_key(step, stack.chain, hands.request), lambda: _make_workdir(step, stack, hands)
+            key = workdir_key(step, stack.chain, hands.request)
+            return Work(key, lambda: key, lambda: _make_workdir(step, stack, hands))
         case _:
             assert_never(step)
+
+
+def _copying(step: CopyStep, found: Gathered, stack: Stack, hands: Hands) -> Work:
+    def make() -> Layer | None:
+        return _copy(step, found, stack, hands)
+
+    if found.sketch is not None and found.is_new:
+        return Work(found.sketch, lambda: key_of_copy(step, found, stack, hands), make, is_new=True)
+    key = key_of_copy(step, found, stack, hands)
+    return Work(key, lambda: key, make)
 
 
 def _run(step: RunStep, step_id: StepId, stack: Stack, built: Mapping[int, Stack], hands: Hands) -> Layer | None:

@@ -8,14 +8,14 @@ builder. No file is opened here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 
 from builder.declare import dataclass, field
 from builder.errors import BuildfileError
 from builder.source import Span
 from builder.stages.modes import ChangeMode
 from builder.tree.bounds import MADE_BYTES
-from builder.tree.pack import Item
+from builder.tree.pack import Content, Item
 from builder.tree.view import View
 from builder.values.entry import Entry, Kind
 
@@ -26,7 +26,6 @@ Not 1970: ZIP archives made from such files cannot hold a date before 1980.
 """
 
 _SECOND_NS = 1_000_000_000
-Content = bytes | Callable[[], int] | None
 _MAX_LINKS = 40  # as the kernel's limit, path_resolution(7)
 _PATH_MAX = 4096  # path_resolution(7): nobody in the image could ask for a longer one
 

@@ -7,22 +7,27 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable, Hashable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from builder.errors import ContextError
 from builder.lang.ignore import IgnoreRules
 from builder.lang.suggest import did_you_mean
 from builder.stages.layers import Layers
 from builder.tree import bounds
-from builder.tree.fingerprint import Fingerprints
+from builder.tree.fingerprint import Fingerprints, changed
 from builder.tree.safe import Root, Walk, shown
 from builder.tree.scan import OpenFiles, Scanned, list_directory
-from builder.tree.view import Located
 from builder.values.entry import Entry, Kind
 from builder.values.limits import raised_by
 from builder.values.stack import Stack
+
+if TYPE_CHECKING:
+    from builder.tree.pack import Content
+    from builder.tree.view import Located
 
 Opener = Callable[[], int]
 _MAX_LINKS = 40
@@ -44,14 +49,20 @@ class SourceTree(Protocol):
     def entries(self, path: bytes) -> Sequence[Entry]:
         """What is in a directory, sorted by name, without what is hidden."""
 
+    def unread(self, entries: Sequence[Entry]) -> list[Entry]:
+        """Those of these files whose digests nobody knows without reading them."""
+
     def digests(self, entries: Sequence[Entry]) -> list[str]:
-        """The sha256 (hex) of the content of each of these files."""
+        """The sha256 (hex) of the content of each of these files, read where it has to be."""
+
+    def contents(self, entries: Sequence[Entry]) -> list[tuple[str, Content]]:
+        """For each of these files its digest, "" while nobody knows it, and its content to be packed."""
 
     def openers(self, entries: Sequence[Entry]) -> list[Opener]:
         """For each of these files a function that opens its content; an fd positioned at its start."""
 
     def identity(self, entry: Entry) -> Hashable:
-        """What all names of one file have in common, and no two files."""
+        """What all names of one file have in common, and no two files; None where it has no other name."""
 
     def missing_hint(self, path: bytes) -> str | None:
         """Why there might be nothing at this path."""
@@ -173,43 +184,90 @@ class HostTree:
                     waiting.append(child)
         return False
 
+    def unread(self, entries: Sequence[Entry]) -> list[Entry]:
+        self._require_room(entries)
+        digests, known = self._digests, self._fingerprints.known
+        unread = []
+        with self._hashing:
+            for entry in entries:
+                path = entry.path
+                if path not in digests:
+                    scanned = self._scanned(path)
+                    digest = "" if scanned is None else known(scanned)
+                    if digest:
+                        digests[path] = digest
+                    else:
+                        unread.append(entry)
+        return unread
+
     def digests(self, entries: Sequence[Entry]) -> list[str]:
-        total = sum(entry.size for entry in entries)
+        files = OpenFiles(self._root)
+        for entry in self.unread(entries):
+            with self._hashing:
+                if entry.path not in self._digests:
+                    self._digests[entry.path] = self._digest(files, entry)
+        return [self._digests[entry.path] for entry in entries]
+
+    def contents(self, entries: Sequence[Entry]) -> list[tuple[str, Content]]:
+        files = OpenFiles(self._root)
+        found: list[tuple[str, Content]] = []
+        for entry in entries:
+            digest = self._digests.get(entry.path, "")
+            scanned = None if digest else self._scanned(entry.path)
+            if scanned is None:
+                found.append((digest, self._opener(files, entry.path)))
+            else:
+                found.append(("", _Unread(self, files, scanned)))
+        return found
+
+    def _require_room(self, entries: Sequence[Entry]) -> None:
+        """Raises ContextError for more than a layer holds, before a byte is read: a sparse file may say terabytes."""
+        total = sum([entry.size for entry in entries])
         most = bounds.limits().layer_bytes
-        if total > most:  # before the first byte is read: a sparse file may say that it has terabytes
+        if total > most:
             largest = max(entries, key=lambda entry: entry.size)
             raise ContextError(
                 f"{len(entries)} files of {self.title} have {total} bytes, {shown(largest.path)} among them"
                 f" {largest.size}: no layer holds more than {most}",
                 hint=f"leave out what is not needed by a line in .dockerignore; {raised_by('layer')}",
             )
-        files = OpenFiles(self._root)
-        with self._hashing:
-            return [self._digests.get(entry.path) or self._digest(files, entry) for entry in entries]
 
     def _digest(self, files: OpenFiles, entry: Entry) -> str:
         scanned = self._scanned(entry.path)
         if scanned is None:
             raise ContextError(f"{shown(entry.path)} went away while it was read")
-        digest = self._digests[entry.path] = self._fingerprints.digest_of(files, scanned)
-        return digest
+        return self._fingerprints.digest_of(files, scanned)
+
+    def learn(self, scanned: Scanned, after: os.stat_result, digest: str, begun_ns: int) -> None:
+        """Take the digest of a file that was packed as everybody's answer.
+
+        `after` is its status after reading, `begun_ns` the time before. Raises ContextError where it is no longer what
+        was listed, or somebody has read something else.
+        """
+        path = scanned.entry.path
+        if (after.st_size, after.st_mtime_ns) != (scanned.entry.size, scanned.mtime_ns):
+            raise changed(path)
+        if self._digests.setdefault(path, digest) != digest:
+            raise changed(path)
+        self._fingerprints.learn(scanned, after, digest, begun_ns)
 
     def openers(self, entries: Sequence[Entry]) -> list[Opener]:
         files = OpenFiles(self._root)
         return [self._opener(files, entry.path) for entry in entries]
 
     def _opener(self, files: OpenFiles, path: bytes) -> Opener:
-        def open_file() -> int:
-            try:
-                return files.open(path)
-            except OSError as error:
-                raise ContextError(f"cannot read {shown(path)} in {self.title}: {error.strerror}") from error
+        return partial(self.open_file, files, path)
 
-        return open_file
+    def open_file(self, files: OpenFiles, path: bytes) -> int:
+        """A descriptor of a file. Raises ContextError."""
+        try:
+            return files.open(path)
+        except OSError as error:
+            raise ContextError(f"cannot read {shown(path)} in {self.title}: {error.strerror}") from error
 
     def identity(self, entry: Entry) -> Hashable:
         scanned = self._scanned(entry.path)
-        return None if scanned is None else (scanned.device, scanned.inode)
+        return None if scanned is None or scanned.names == 1 else (scanned.device, scanned.inode)
 
     def missing_hint(self, path: bytes) -> str | None:
         if path and self._rules.patterns and self._root.exists(path):
@@ -219,6 +277,25 @@ class HostTree:
         beside = self.names(real) if real is not None else ()
         top = "paths start at the top of the directory that is given to pybuild, wherever the Buildfile is"
         return did_you_mean(os.fsdecode(name), map(os.fsdecode, beside), top)
+
+
+class _Unread:
+    """A file of the host that is read when it is packed."""
+
+    __slots__ = ("_begun_ns", "_files", "_scanned", "_tree")
+
+    def __init__(self, tree: HostTree, files: OpenFiles, scanned: Scanned) -> None:
+        self._tree = tree
+        self._files = files
+        self._scanned = scanned
+        self._begun_ns = 0
+
+    def open(self) -> int:
+        self._begun_ns = time.time_ns()
+        return self._tree.open_file(self._files, self._scanned.entry.path)
+
+    def learn(self, fd: int, digest: str) -> None:
+        self._tree.learn(self._scanned, os.fstat(fd), digest, self._begun_ns)
 
 
 class StackTree:
@@ -242,8 +319,14 @@ class StackTree:
         located = (self._view.get(prefix + name) for name in self._view.children(path))
         return [one.entry for one in located if one is not None]
 
+    def unread(self, entries: Sequence[Entry]) -> list[Entry]:  # noqa: ARG002  the indexes have all digests
+        return []
+
     def digests(self, entries: Sequence[Entry]) -> list[str]:
         return [entry.digest for entry in entries]
+
+    def contents(self, entries: Sequence[Entry]) -> list[tuple[str, Content]]:
+        return list(zip(self.digests(entries), self.openers(entries), strict=True))
 
     def openers(self, entries: Sequence[Entry]) -> list[Opener]:
         located = [self._located(entry) for entry in entries]
@@ -251,6 +334,7 @@ class StackTree:
         return [opener(one) for one in located]
 
     def _located(self, entry: Entry) -> Located:
+
         located = self._view.get(entry.path)
         if located is None:
             raise ContextError(f"{shown(entry.path)} is not in {self.title}")

@@ -47,19 +47,33 @@ class Fingerprints:
 
     def digest_of(self, files: OpenFiles, scanned: Scanned) -> str:
         """The sha256 (hex) of a regular file of the context, read only if it is not remembered. Raises ContextError."""
-        entry = scanned.entry
-        name = entry.path.decode("utf-8", "surrogateescape")
-        facts = f"{entry.size} {scanned.mtime_ns} {scanned.ctime_ns} {scanned.inode}"
-        row = self._known.get(name)
-        if row is not None and row[0] == facts:
-            self._seen[name] = row
-            return row[1]
-        now_ns = time.time_ns()
+        known = self.known(scanned)
+        if known:
+            return known
+        begun_ns = time.time_ns()
         digest, after = _read(files, scanned)
-        if after == facts and scanned.ctime_ns < now_ns - _CLOCK_TICK_NS:
-            self._seen[name] = (facts, digest)
-            self._is_changed = True
+        self.learn(scanned, after, digest, begun_ns)
         return digest
+
+    def known(self, scanned: Scanned) -> str:
+        """The digest of a file that is remembered and unchanged; "" of any other."""
+        name = scanned.entry.path.decode("utf-8", "surrogateescape")
+        row = self._known.get(name)
+        if row is None or row[0] != f"{scanned.entry.size} {scanned.mtime_ns} {scanned.ctime_ns} {scanned.inode}":
+            return ""
+        self._seen[name] = row
+        return row[1]
+
+    def learn(self, scanned: Scanned, after: os.stat_result, digest: str, begun_ns: int) -> None:
+        """Remember what was read of a file, unless it changed since it was `scanned`, or might have.
+
+        `after` is its status after reading, `begun_ns` the time before.
+        """
+        facts = f"{scanned.entry.size} {scanned.mtime_ns} {scanned.ctime_ns} {scanned.inode}"
+        same = facts == f"{after.st_size} {after.st_mtime_ns} {after.st_ctime_ns} {after.st_ino}"
+        if same and scanned.ctime_ns < begun_ns - _CLOCK_TICK_NS:
+            self._seen[scanned.entry.path.decode("utf-8", "surrogateescape")] = (facts, digest)
+            self._is_changed = True
 
     def save(self) -> None:
         """Write the table if it has anything new. Where that fails (no space), or another process is writing this very
@@ -120,8 +134,8 @@ def _columns(document: object) -> dict[str, tuple[str, str]]:
     return dict(zip(paths, zip(facts, digests, strict=True), strict=True))
 
 
-def _read(files: OpenFiles, scanned: Scanned) -> tuple[str, str]:
-    """The digest of the file and, as they are after reading, its facts. Raises ContextError."""
+def _read(files: OpenFiles, scanned: Scanned) -> tuple[str, os.stat_result]:
+    """The digest of the file, and its status after reading. Raises ContextError."""
     path = scanned.entry.path
     try:
         fd = files.open(path)
@@ -136,8 +150,13 @@ def _read(files: OpenFiles, scanned: Scanned) -> tuple[str, str]:
         hint = "make it readable for you, or leave it out by a line in .dockerignore"
         raise ContextError(f"cannot read {shown(path)}: {os.strerror(error.errno or 0)}", hint=hint) from error
     if size != scanned.entry.size:
-        raise ContextError(f"{shown(path)} changed while it was read", hint="build again when nothing writes there")
-    return digest, f"{after.st_size} {after.st_mtime_ns} {after.st_ctime_ns} {after.st_ino}"
+        raise changed(path)
+    return digest, after
+
+
+def changed(path: bytes) -> ContextError:
+    """What to say of a file that somebody writes to."""
+    return ContextError(f"{shown(path)} changed while it was read", hint="build again when nothing writes there")
 
 
 def _hashed(fd: int, expected: int) -> tuple[str, int]:

@@ -10,7 +10,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from builder.errors import ContextError
 from builder.tree.compressor import Compressor
@@ -24,15 +24,29 @@ Watch = Callable[[memoryview], object]
 EMPTY_SHA256: Final = hashlib.sha256().hexdigest()
 
 
-class Item(NamedTuple):
-    """An entry and its content: bytes, or a function that opens a descriptor positioned at the content.
+class Unread(Protocol):
+    """A file that nobody has read yet: packing it is how its digest is learnt."""
 
-    None for what has no content. The descriptor is read for exactly `entry.size` bytes and closed. Where `entry.digest`
-    is not empty the content must have it.
+    def open(self) -> int:
+        """A descriptor positioned at the content."""
+
+    def learn(self, fd: int, digest: str) -> None:
+        """The content was read from this descriptor whole, and has this sha256 (hex). May refuse it by raising."""
+
+
+Content = bytes | Callable[[], int] | Unread | None
+"""What is in a file: bytes, or a function that opens a descriptor positioned at them; None for what has no content."""
+
+
+class Item(NamedTuple):
+    """An entry and its content.
+
+    A descriptor is read for exactly `entry.size` bytes and closed. Where `entry.digest` is not empty the content must
+    have it.
     """
 
     entry: Entry
-    content: bytes | Callable[[], int] | None = None
+    content: Content = None
 
 
 class Packed(NamedTuple):
@@ -110,20 +124,27 @@ def _write_items(items: Iterable[Item], tar: Compressor, rows: IndexWriter) -> N
         rows.add(entry)
 
 
-def _write_content(tar: Compressor, entry: Entry, content: bytes | Callable[[], int] | None) -> str:
+def _write_content(tar: Compressor, entry: Entry, content: Content) -> str:
     """Write a file's content and its padding; the content's sha256 in hex."""
-    if callable(content):
+    if content is None or isinstance(content, bytes):
+        data = content or b""
+        if len(data) != entry.size:
+            raise ValueError(f"the content of {entry.path!r} has {len(data)} bytes and not {entry.size}")
+        tar.write(data)
+        digest = hashlib.sha256(data).hexdigest()
+    elif callable(content):
         fd = content()
         try:
             digest = _copy_from(fd, tar, entry)
         finally:
             os.close(fd)
     else:
-        data = content or b""
-        if len(data) != entry.size:
-            raise ValueError(f"the content of {entry.path!r} has {len(data)} bytes and not {entry.size}")
-        tar.write(data)
-        digest = hashlib.sha256(data).hexdigest()
+        fd = content.open()
+        try:
+            digest = _copy_from(fd, tar, entry)
+            content.learn(fd, digest)
+        finally:
+            os.close(fd)
     if entry.size % 512:
         tar.write(padding(entry.size))
     return digest

@@ -23,13 +23,14 @@ MAX_LINKS = 40  # as the kernel follows, path_resolution(7)
 
 
 class Scanned(NamedTuple):
-    """An entry of the context (its digest is empty) and the facts by which a change of it shows."""
+    """An entry of the context (its digest is empty), what shows a change of it, and how many names it has."""
 
     entry: Entry
     mtime_ns: int
     ctime_ns: int
     inode: int
     device: int
+    names: int
 
 
 class Rules(Protocol):
@@ -150,14 +151,10 @@ class OpenFiles:
             self._fd = self._root.open_dir(directory, os.O_PATH, follow_last=False)
             self._directory = directory
         # As Root.open_file does it: a look that opens nothing, and a second one in case it was exchanged in between.
-        looked = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self._fd)
-        try:
-            _require_file(path, looked)
-        finally:
-            os.close(looked)
+        _require_file(path, os.stat(name, dir_fd=self._fd, follow_symlinks=False).st_mode)
         fd = os.open(name, _READ, dir_fd=self._fd)
         try:
-            _require_file(path, fd)
+            _require_file(path, os.fstat(fd).st_mode)
         except BaseException:
             os.close(fd)
             raise
@@ -173,8 +170,7 @@ class OpenFiles:
         self.close()
 
 
-def _require_file(path: bytes, fd: int) -> None:
-    mode = os.fstat(fd).st_mode
+def _require_file(path: bytes, mode: int) -> None:
     if not stat.S_ISREG(mode):
         raise WrongKind(path, kind_word(mode))
 
@@ -203,7 +199,7 @@ _KINDS = {
 
 
 def _scanned(path: bytes, facts: os.stat_result, link: bytes) -> Scanned | None:
-    mode, inode, device, _, _, _, size = facts[:7]
+    mode, inode, device, names, _, _, size = facts[:7]
     kind = _KINDS.get(mode & 0o170000)
     if kind is None:
         return None
@@ -213,7 +209,7 @@ def _scanned(path: bytes, facts: os.stat_result, link: bytes) -> Scanned | None:
     mtime_ns = facts.st_mtime_ns
     size = size if kind is Kind.FILE else 0
     entry = Entry(path, kind, mode & 0o7777, 0, 0, size, mtime_ns, link, (), -1, "", rdev)
-    return Scanned(entry, mtime_ns, facts.st_ctime_ns, inode, device)
+    return Scanned(entry, mtime_ns, facts.st_ctime_ns, inode, device, names)
 
 
 def _text(path: bytes) -> str:

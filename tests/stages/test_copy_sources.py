@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tarfile
 
 import pytest
 
-from tests.stages.builds import Bench
+from builder.stages import copy_sources
+from tests.stages.builds import Bench, content
 
 COPY = "FROM scratch\nCOPY d /d\n"
 
@@ -45,6 +47,64 @@ def test_times_do_not_count(bench: Bench) -> None:
     bench.build(COPY)
     os.utime(path, (1_000_000_000, 1_000_000_000))
     assert _is_cached(bench)
+
+
+@pytest.fixture
+def all_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Treat every COPY of the host as if it took thousands of files."""
+    monkeypatch.setattr(copy_sources, "_LARGE_BYTES", 0)
+
+
+def _fresh(bench: Bench) -> None:
+    """The same context anew: of none of its files a digest is remembered."""
+    bench.context.rename(bench.room / "before")
+    subprocess.run(["cp", "-a", bench.room / "before", bench.context], check=True)
+
+
+@pytest.mark.parametrize("changed", ["nothing", "content", "size"])
+@pytest.mark.usefixtures("all_is_large")
+def test_a_large_copy_is_known_by_its_contents(bench: Bench, changed: str) -> None:
+    """One that was packed before its key was known is found by it, and one of other contents is not."""
+    bench.file("d/f", "x")
+    os.link(bench.context / "d/f", bench.context / "d/g")
+    bench.file("d/other", "z")
+    bench.build(COPY)
+    assert bench.started == [COPY.splitlines()[1]]
+    _fresh(bench)
+    bench.file("d/other", {"nothing": "z", "content": "y", "size": "zz"}[changed])
+    assert _is_cached(bench) is (changed == "nothing")
+
+
+def test_large_and_small_have_one_key(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was packed in one pass is found by who reads it first, and is the same layer."""
+    bench.file("d/f", "x")
+    os.link(bench.context / "d/f", bench.context / "d/g")
+    small = bench.build(COPY).diff_ids
+    monkeypatch.setattr(copy_sources, "_LARGE_BYTES", 0)
+    assert bench.build(COPY, no_cache=True).diff_ids == small
+    _fresh(bench)
+    assert _is_cached(bench)
+
+
+@pytest.mark.usefixtures("all_is_large")
+def test_the_same_large_copy_in_two_stages(bench: Bench) -> None:
+    """Is done once, whichever comes first."""
+    bench.file("d/f", "x" * 100_000)
+    stages = "FROM scratch AS a\nCOPY d /d\nFROM scratch AS b\nCOPY d /d\nFROM scratch\nCOPY --from=a /d /a\n"
+    bench.build(stages + "COPY --from=b /d /b\n", jobs=4)
+    assert bench.started.count("COPY d /d") == 1
+
+
+@pytest.mark.usefixtures("all_is_large")
+def test_a_large_archive_is_unpacked(bench: Bench) -> None:
+    """ADD of an archive whose digest nobody knows reads it, and knows it the next time."""
+    with tarfile.open(bench.context / "t.tar", "w") as tar:
+        tar.add(bench.file("f", "inside"), "f")
+    add = "FROM scratch\nADD t.tar /\n"
+    assert content(bench.build(add), "/f") == "inside"
+    _fresh(bench)
+    bench.build(add)
+    assert bench.started == []
 
 
 def test_the_key_is_had_without_what_makes_layers() -> None:

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from builder.source import SourceText, Span
-from builder.stages.keys import copy_key, digest_of_facts, run_key, workdir_key
+from builder.stages.keys import copy_key, digest_of_facts, run_key, sketch_key, workdir_key
 from builder.values.digest import EMPTY_CHAIN, ChainId
 from builder.values.key import CacheKey, Plain
 from builder.values.mount import BindRequest
@@ -227,6 +227,12 @@ def test_a_linked_copy_does_not_depend_on_what_is_below() -> None:
         assert copy(replace(linked, chown=chown), chain=EMPTY_CHAIN) == copy(replace(linked, chown=chown))
     for chown in ("app", "1:app", "app:1"):
         assert copy(replace(linked, chown=chown), chain=EMPTY_CHAIN) != copy(replace(linked, chown=chown))
+
+
+def test_a_sketch_is_no_key() -> None:
+    """What stands for a copy without its contents can never be taken for a record of one."""
+    facts = ("facts",)
+    assert sketch_key(COPY, CHAIN, facts) not in (copy_key(COPY, CHAIN, facts, REQUEST), sketch_key(COPY, CHAIN, ()))
 
 
 def test_what_the_command_line_says() -> None:

@@ -18,6 +18,7 @@ from builder.stages.layers import Layers
 from builder.stages.source_tree import HostTree, SourceTree, StackTree, host_directory, real_path, walk
 from builder.store import Store
 from builder.tree.fingerprint import Fingerprints
+from builder.tree.pack import Item, pack_layer
 from builder.values.entry import Kind
 from builder.values.event import Event
 from builder.values.stack import Stack
@@ -140,6 +141,51 @@ def test_a_file_that_went_away(files: Path) -> None:
     (files / "d/e/c").unlink()
     with pytest.raises(ContextError, match="d/e/c went away"):
         _host(files).digests([entry])
+
+
+def _packed(tree: HostTree, path: bytes, room: Path) -> None:
+    """Pack a file that nobody has read."""
+    entry = tree.look(path)
+    assert entry is not None
+    ((digest, content),) = tree.contents([entry])
+    assert digest == ""
+    pack_layer([Item(entry, content)], room / "blob", room / "index", "none")
+
+
+def test_packing_is_reading(files: Path, tmp_path: Path) -> None:
+    """The digest of a file that is packed before anybody read it is known from then on."""
+    tree = _host(files)
+    _packed(tree, b"a", tmp_path)
+    entry = tree.look(b"a")
+    assert entry is not None and tree.unread([entry]) == []
+    (files / "a").write_text("2")
+    assert tree.digests([entry]) == [hashlib.sha256(b"1").hexdigest()]
+
+
+@pytest.mark.parametrize("text", ["2", "22", ""])
+def test_a_file_that_changes_before_it_is_packed(files: Path, tmp_path: Path, text: str) -> None:
+    """Is refused, longer, shorter or of the same size; nothing stays of the layer."""
+    tree = _host(files)
+    assert tree.look(b"a") is not None
+    (files / "a").write_text(text)
+    os.utime(files / "a", (1, 1))
+    with pytest.raises(ContextError, match="a changed while it was read"):
+        _packed(tree, b"a", tmp_path)
+    assert not (tmp_path / "blob").exists()
+
+
+def test_two_threads_that_read_different_things(files: Path, tmp_path: Path) -> None:
+    """What one has packed, another that reads other bytes cannot pack: all a build's layers are of one content."""
+    tree = _host(files)
+    entry = tree.look(b"a")
+    assert entry is not None
+    times = (files / "a").stat()
+    ((_, late),) = tree.contents([entry])
+    _packed(tree, b"a", tmp_path)
+    (files / "a").write_text("2")
+    os.utime(files / "a", ns=(times.st_atime_ns, times.st_mtime_ns))
+    with pytest.raises(ContextError, match="a changed while it was read"):
+        pack_layer([Item(entry, late)], tmp_path / "blob2", tmp_path / "index2", "none")
 
 
 def test_a_huge_directory(tmp_path: Path) -> None:
