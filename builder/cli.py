@@ -20,6 +20,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
+from builder import VERSION
 from builder.commands.caller import Caller
 from builder.errors import ContextError, Interrupted, PybuildError, StoreError
 
@@ -75,16 +76,24 @@ def run(words: Sequence[str], caller: Caller) -> int:
 
 
 def _carry_out(words: Sequence[str], caller: Caller) -> int:
-    from builder.commands.plainline import read_plain
+    if list(words) == ["--version"]:
+        caller.say([f"pybuild {VERSION}"])
+        return 0
+    from builder.commands.plainline import read_command, read_plain
 
     options = read_plain(words, caller.directory)
-    if options is None:
-        from builder.commands.app import run as run_command
+    if options is not None:
+        from builder.commands.build import build
 
-        return run_command(words, caller)
-    from builder.commands.build import build
+        return build(options, caller)
+    plain = read_command(words)
+    if plain is not None:
+        from builder.commands.table import carry_out
 
-    return build(options, caller)
+        return carry_out(*plain, caller)
+    from builder.commands.app import run as run_command
+
+    return run_command(words, caller)
 
 
 def _caller() -> Caller:

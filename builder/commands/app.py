@@ -6,16 +6,16 @@ module, imported when it is called.
 
 from __future__ import annotations
 
-import importlib
 import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from builder import VERSION
 from builder.commands.caller import Caller
 from builder.commands.names import GROUPS, NAMES, VERBATIM
-from builder.commands.options import LIMIT, OPTIONS, BuildOptions, Option
+from builder.commands.options import OPTIONS, BuildOptions, Option
 from builder.errors import UsageError
 
 if TYPE_CHECKING:  # the table of the other commands is nothing that a build needs
@@ -206,27 +206,17 @@ def _build(caller: Caller, /, context: str | None, **values: object) -> int:
 def _version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
     if not wanted or ctx.resilient_parsing:
         return
-    from importlib import metadata
-
-    try:
-        click.echo(f"pybuild {metadata.version('pybuild')}")
-    except metadata.PackageNotFoundError:
-        click.echo("pybuild (not installed: its version is not known)")
+    click.echo(f"pybuild {VERSION}")
     ctx.exit()
 
 
 def _callback(row: Command) -> Callable[..., int]:
     @click.pass_obj
     def call(caller: Caller, /, **values: Value) -> int:
-        if isinstance(limits := values.get(LIMIT.key), tuple):
-            from builder.commands.limits import enforce_limits
-
-            enforce_limits(limits, caller)
         from builder.commands.line import Line
+        from builder.commands.table import carry_out
 
-        module = importlib.import_module(f"builder.commands.{row.module}")
-        status: int = module.run(Line(values), caller)
-        return status
+        return carry_out(row, Line(values), caller)
 
     return call
 

@@ -5,6 +5,10 @@ A new command is a row here and a module of its own with `run(line: Line, caller
 
 from __future__ import annotations
 
+import importlib
+
+from builder.commands.caller import Caller
+from builder.commands.line import Line
 from builder.commands.options import CONNECTION, LIMIT, OPTIONS, ROOT, Group, Option
 from builder.declare import dataclass
 
@@ -51,6 +55,17 @@ class Command:
         """The line of use, without the program's name."""
         words = [_shown(word) for word in self.words]
         return " ".join([self.name, *(["[OPTIONS]"] if self.options and not self.verbatim else []), *words])
+
+
+def carry_out(row: Command, line: Line, caller: Caller) -> int:
+    """Do what a line of this command says; its exit code. Raises what the command raises."""
+    if LIMIT.key in line.values:
+        from builder.commands.limits import enforce_limits
+
+        enforce_limits(line.texts(LIMIT.key), caller)
+    module = importlib.import_module(f"builder.commands.{row.module}")
+    status: int = module.run(line, caller)
+    return status
 
 
 def _shown(word: Word) -> str:
