@@ -52,7 +52,8 @@ def _place_repository(tree: HostTree, step: CopyStep, placement: Placement, hand
     """All files of a repository, as if they were a directory of the context."""
     picked = tuple(select(tree, "/", Selection(False, step.excludes, step.span)))
     alone = replace(step, inline=(), downloads=(), parents=False, unpack=False)
-    _Copying(alone, Gathered(tree, picked, ()), placement, hands).place()
+    files = [entry for one in picked for _, entry in one.below]
+    _Copying(alone, Gathered(tree, picked, files), placement, hands).place()
 
 
 def _attributes(step: CopyStep, stack: Stack, hands: Hands) -> Attributes:
@@ -101,12 +102,7 @@ class _Copying:
         return False
 
     def _open_contents(self) -> None:
-        files = [
-            entry
-            for one in self.found.picked
-            for entry in (one.entry, *(entry for _, entry in one.below))
-            if entry.kind is Kind.FILE
-        ]
+        files = [entry for entry in self.found.files if entry.kind is Kind.FILE]
         contents = self.found.tree.contents(files)
         self.contents = dict(zip((entry.path for entry in files), contents, strict=True))
 

@@ -7,7 +7,7 @@ layer is made in `copy`, which a cached build does not load.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -41,7 +41,8 @@ class Gathered:
 
     tree: SourceTree
     picked: tuple[Picked, ...]
-    downloads: tuple[Download | Promised, ...]
+    files: Sequence[Entry]  # those of `picked`
+    downloads: tuple[Download | Promised, ...] = ()
     commits: tuple[Commit, ...] = ()
     facts: str = ""
     sketch: CacheKey | None = None
@@ -56,24 +57,22 @@ def gather(step: CopyStep, tree: SourceTree, stack: Stack, hands: Hands) -> Gath
     need_directory(count, step.destination, step.span)
     downloads = _downloads(step, hands) if step.downloads else ()
     commits = _commits(step, hands) if step.repositories else ()
-    described = (
-        _facts(picked, keep_owner=not isinstance(tree, HostTree)),
-        (wanted.facts() for wanted in downloads),
-        ([commit.facts(), list(step.excludes)] for commit in commits),
-    )
-    facts = digest_of_facts(chain.from_iterable(described))
-    files = _files(picked)
+    rows = [row for one in picked for row in ((b"", one.entry), *one.below)]
+    files = [entry for _, entry in rows if entry.kind is Kind.FILE or entry.kind is Kind.HARDLINK]
+    facts: list[Plain] = [["source", os.fsdecode(one.name), len(one.below), len(one.through)] for one in picked]
+    facts += [wanted.facts() for wanted in downloads]
+    facts += [[commit.facts(), list(step.excludes)] for commit in commits]
+    digest = digest_of_facts(chain(facts, _facts(rows, keep_owner=not isinstance(tree, HostTree))))
     if not isinstance(tree, HostTree) or not _is_large(files):
-        return Gathered(tree, picked, downloads, commits, facts)
-    sketch = sketch_key(step, stack.chain, [facts])
+        return Gathered(tree, picked, files, downloads, commits, digest)
+    sketch = sketch_key(step, stack.chain, [digest])
     is_new = _is_large(tree.unread(files)) and (hands.request.no_cache or hands.store.records.find(sketch) is None)
-    return Gathered(tree, picked, downloads, commits, facts, sketch, is_new)
+    return Gathered(tree, picked, files, downloads, commits, digest, sketch, is_new)
 
 
 def key_of_copy(step: CopyStep, found: Gathered, stack: Stack, hands: Hands) -> CacheKey:
     """The key of the step. What nobody has read yet is read for it. Raises ContextError."""
-    digests = found.tree.digests(_files(found.picked))
-    return copy_key(step, stack.chain, [found.facts, digest_of_facts(digests)], hands.request)
+    return copy_key(step, stack.chain, [found.facts, *found.tree.digests(found.files)], hands.request)
 
 
 def _downloads(step: CopyStep, hands: Hands) -> tuple[Download | Promised, ...]:
@@ -92,21 +91,9 @@ def _is_large(files: Sequence[Entry]) -> bool:
     return sum([entry.size for entry in files]) + _FILE_BYTES * len(files) > _LARGE_BYTES
 
 
-def _rows(picked: tuple[Picked, ...]) -> Iterator[tuple[bytes, Entry]]:
-    for one in picked:
-        yield b"", one.entry
-        yield from one.below
-
-
-def _files(picked: tuple[Picked, ...]) -> list[Entry]:
-    return [entry for _, entry in _rows(picked) if entry.kind is Kind.FILE or entry.kind is Kind.HARDLINK]
-
-
-def _facts(picked: tuple[Picked, ...], *, keep_owner: bool) -> Iterator[Plain]:
+def _facts(rows: Iterable[tuple[bytes, Entry]], *, keep_owner: bool) -> Iterator[Plain]:
     """What decides the layer beside the contents of files: no times, no owners of the context's files."""
-    for one in picked:
-        yield ["source", os.fsdecode(one.name), len(one.below), len(one.through)]
-    for inside, entry in _rows(picked):
+    for inside, entry in rows:
         owner = [entry.uid, entry.gid] if keep_owner else []
         xattrs = [[name, value.hex()] for name, value in entry.xattrs] if keep_owner else []
         yield [os.fsdecode(inside), entry.kind.value, entry.mode, entry.size, os.fsdecode(entry.link), *owner, *xattrs]

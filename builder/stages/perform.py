@@ -129,13 +129,13 @@ def look(at: Underway, built: Mapping[int, Stack], hands: Hands) -> Underway | P
 def do(pending: Pending, hands: Hands) -> Underway | Outcome:
     """Do a step; the target behind it. Raises what the step raises.
 
-    Where another target of this build does the same just now, what comes of that is waited for and taken.
+    Where another target of this build does the same, or has done it since, what comes of that is waited for and taken.
     """
     from builder.stages.commit import remember  # with all that packs: a cached build does without
 
     at, work = pending.at, pending.work
-    with _placed(at.step), hands.turns.turn(work.name) as waited:
-        after = _known(at, work, hands) if waited else None
+    with _placed(at.step), hands.turns.turn(work.name) as was_there:
+        after = _known(at, work, hands) if was_there else None
         if after is not None:
             return after
         hands.emit(StepStarted(at.step_id, at.step.title, at.step.span))

@@ -16,16 +16,12 @@ class Turns:
 
     @contextmanager
     def turn(self, thing: Hashable) -> Iterator[bool]:
-        """Be alone with `thing`. Gives whether somebody else had to be waited for, who may have made it.
+        """Be alone with `thing`. Gives whether somebody else had a turn before, who may have made it.
 
         Not to be nested for the same thing.
         """
         with self._guard:
+            was_there = thing in self._locks
             lock = self._locks.setdefault(thing, threading.Lock())
-        waited = not lock.acquire(blocking=False)
-        if waited:
-            lock.acquire()
-        try:
-            yield waited
-        finally:
-            lock.release()
+        with lock:
+            yield was_there

@@ -10,7 +10,7 @@ from builder.stages.turns import Turns
 
 
 def test_alone_with_a_thing() -> None:
-    """Two threads are never at the same thing at the same time, and the later one knows that it has waited."""
+    """Two threads are never at the same thing at the same time, and the later one knows that it is."""
     turns, inside, waited = Turns(), threading.Lock(), list[bool]()
     both = threading.Barrier(2)
 
@@ -47,5 +47,14 @@ def test_an_error_ends_the_turn() -> None:
     turns = Turns()
     with pytest.raises(ValueError, match="mine"), turns.turn("x"):
         raise ValueError("mine")
-    with turns.turn("x") as waited:
-        assert not waited
+    with turns.turn("x") as was_there:
+        assert was_there
+
+
+def test_who_comes_later_knows_it() -> None:
+    """A turn that is over counts as much as one that had to be waited for."""
+    turns = Turns()
+    with turns.turn("x"):
+        pass
+    with turns.turn("x") as was_there:
+        assert was_there
