@@ -77,6 +77,7 @@ def _build(request: BuildRequest, store: Store, emit: Emit) -> BuildResult:
         try:
             outcomes = perform_all(plan, hands)
         except (PybuildError, OSError) as error:
+            contexts.mirrors.discard()
             make_room(error, store, door)
             if request.secrets:
                 tidy(store, door)  # what a step has written of a secret does not wait for the next build
@@ -86,6 +87,7 @@ def _build(request: BuildRequest, store: Store, emit: Emit) -> BuildResult:
         names = publish(built.image, hands)
         left = _exported(built, hands)
         contexts.save()
+        contexts.mirrors.discard()
         keep_limit((built.image, left.named, left.last), hands)
         tidy(store, door)
     return BuildResult(left.named, names, left.last)

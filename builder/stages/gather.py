@@ -14,6 +14,7 @@ from builder.errors import BuildfileError, ContextError
 from builder.lang.ignore import IgnoreRules
 from builder.source import SourceText
 from builder.stages.images import Images
+from builder.stages.mirrors import Mirrors
 from builder.stages.source_tree import HostTree, host_directory
 from builder.store.store import Store
 from builder.tree.fingerprint import Fingerprints
@@ -128,6 +129,7 @@ class Contexts:
         self._images = images
         self._open: dict[str | None, tuple[HostTree, Fingerprints]] = {}
         self._opening = threading.Lock()
+        self.mirrors = Mirrors(store)
 
     def main(self) -> HostTree:
         """The build context. Raises ContextError."""

@@ -14,10 +14,9 @@ from builder.errors import BuildfileError, ContextError
 from builder.stages.hands import Hands
 from builder.stages.mount_keys import source_in
 from builder.stages.origins import is_directory, stack_at
-from builder.stages.source_tree import HostTree, walk
+from builder.stages.source_tree import HostTree
 from builder.stages.unpack import tree_of
 from builder.store.caches import CacheLease
-from builder.tree.pack import Item, pack_layer
 from builder.values.crossing import (
     CacheMount,
     FileMount,
@@ -26,11 +25,7 @@ from builder.values.crossing import (
     TmpfsMount,
     Tree,
     TreeMount,
-    Unpacked,
-    UnpackJob,
 )
-from builder.values.entry import Entry, Kind
-from builder.values.image import MEDIA_LAYER
 from builder.values.mount import BindRequest, CacheRequest, SecretRequest, Sharing, SshRequest, TmpfsRequest
 from builder.values.stack import Stack
 from builder.values.step import ContextOrigin, ImageOrigin, MountPlan, RunStep, TargetOrigin
@@ -73,15 +68,14 @@ class Mounted:
 
 
 @contextmanager
-def mounted(step: RunStep, built: Mapping[int, Stack], scratch: Path, hands: Hands) -> Iterator[Mounted]:
+def mounted(step: RunStep, built: Mapping[int, Stack], hands: Hands) -> Iterator[Mounted]:
     """Make everything that the step's mounts show; on the way out locks and descriptors are let go."""
     found = Mounted()
     with ExitStack() as stack:
         stack.callback(found.close)
         leases = _leases(step, stack, hands)
-        for number, plan in enumerate(step.mounts):
-            room = scratch / f"mount{number}"
-            _prepare(plan, step, (built, room), found, (leases, hands))
+        for plan in step.mounts:
+            _prepare(plan, step, built, found, (leases, hands))
         for number, request in enumerate(_agents_of(step)):
             _ssh(number, request, step, found, hands)
         yield found
@@ -90,16 +84,16 @@ def mounted(step: RunStep, built: Mapping[int, Stack], scratch: Path, hands: Han
 def _prepare(
     plan: MountPlan,
     step: RunStep,
-    where: tuple[Mapping[int, Stack], Path],
+    built: Mapping[int, Stack],
     found: Mounted,
     given: tuple[Mapping[str, CacheLease], Hands],
 ) -> None:
-    request, (built, room), (leases, hands) = plan.request, where, given
+    request, (leases, hands) = plan.request, given
     match request:
         case BindRequest():
-            found.mounts.append(_bind(plan, request, step, (built, room), hands))
+            found.mounts.append(_bind(plan, request, step, built, hands))
         case CacheRequest():
-            seed = _seed(plan, request, step, (built, room), hands) if leases[request.id].is_new else None
+            seed = _seed(plan, request, step, built, hands) if leases[request.id].is_new else None
             found.mounts.append(_cache(request, step, leases[request.id].directory, seed))
         case TmpfsRequest():
             found.mounts.append(TmpfsMount(_target(request.target, step), request.size_bytes, request.read_only))
@@ -115,10 +109,7 @@ def _target(target: str, step: RunStep) -> str:
     return normpath(join("/", step.cwd, target))
 
 
-def _bind(
-    plan: MountPlan, request: BindRequest, step: RunStep, where: tuple[Mapping[int, Stack], Path], hands: Hands
-) -> TreeMount:
-    built, room = where
+def _bind(plan: MountPlan, request: BindRequest, step: RunStep, built: Mapping[int, Stack], hands: Hands) -> TreeMount:
     target = _target(request.target, step)
     directory = is_directory(plan.origin, hands)
     if directory is None:
@@ -126,45 +117,13 @@ def _bind(
         source = "/" + normpath("/" + request.source).lstrip("/")
         return TreeMount(tree, source, target, request.writable)
     top = source_in(directory, request.source, step)
-    return TreeMount(_materialised(directory, top, room, hands), "/" + os.fsdecode(top), target, request.writable)
+    return TreeMount(_mirror(directory, top, hands), "/" + os.fsdecode(top), target, request.writable)
 
 
 def _stack_tree(plan: MountPlan, step: RunStep, built: Mapping[int, Stack], hands: Hands) -> Tree:
     if not isinstance(plan.origin, ImageOrigin | TargetOrigin):
         raise BuildfileError("RUN --mount: from names nothing that can be mounted", span=step.span)
     return tree_of(stack_at(plan.origin, built, hands, step.span), hands)
-
-
-def _materialised(tree: HostTree, top: bytes, room: Path, hands: Hands) -> Tree:
-    """A copy of a part of the context, as a tree of its own: owned by root inside, without what is ignored.
-
-    The context itself is never mounted: a step could change it, and see what the ignore file hides.
-    """
-    blob, index = hands.store.blobs.temporary(), hands.store.blobs.temporary()
-    try:
-        packed = pack_layer(_items(tree, top), blob, index, "none")
-        room.mkdir()
-        job = UnpackJob(str(blob), MEDIA_LAYER, str(packed.diff_id), (), str(room / "fs"))
-        hands.door.call(job, Unpacked)
-    finally:
-        blob.unlink(missing_ok=True)
-        index.unlink(missing_ok=True)
-    return Tree((str(room / "fs"),))
-
-
-def _items(tree: HostTree, top: bytes) -> Iterator[Item]:
-    first = tree.look(top)
-    entries: list[Entry] = []
-    if first is not None and top:
-        parts = top.split(b"/")
-        above = [tree.look(b"/".join(parts[:length])) for length in range(1, len(parts))]
-        entries += [*(entry for entry in above if entry is not None), first]
-    entries += [entry for entry in walk(tree, top) if entry.kind not in (Kind.CHAR, Kind.BLOCK, Kind.SOCKET)]
-    for entry in sorted(entries, key=lambda entry: entry.path):
-        if entry.kind is Kind.FILE:  # the digest holds the content to what is in the step's key
-            yield Item(entry._replace(uid=0, gid=0, digest=tree.digests([entry])[0]), tree.openers([entry])[0])
-        else:
-            yield Item(entry._replace(uid=0, gid=0), None)
 
 
 def _leases(step: RunStep, stack: ExitStack, hands: Hands) -> dict[str, CacheLease]:
@@ -199,15 +158,19 @@ def _cache(request: CacheRequest, step: RunStep, directory: Path, seed: Tree | N
 
 
 def _seed(
-    plan: MountPlan, request: CacheRequest, step: RunStep, where: tuple[Mapping[int, Stack], Path], hands: Hands
+    plan: MountPlan, request: CacheRequest, step: RunStep, built: Mapping[int, Stack], hands: Hands
 ) -> Tree | None:
     """What a cache that is not there yet starts as a copy of."""
     if isinstance(plan.origin, ContextOrigin):
         return None
     directory = is_directory(plan.origin, hands)
     if directory is None:
-        return _stack_tree(plan, step, where[0], hands)
-    return _materialised(directory, source_in(directory, request.source, step), where[1], hands)
+        return _stack_tree(plan, step, built, hands)
+    return _mirror(directory, source_in(directory, request.source, step), hands)
+
+
+def _mirror(directory: HostTree, top: bytes, hands: Hands) -> Tree:
+    return Tree((str(hands.contexts.mirrors.of(directory, top)),))
 
 
 def _secret(request: SecretRequest, step: RunStep, found: Mounted, hands: Hands) -> None:

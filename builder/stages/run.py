@@ -45,7 +45,7 @@ def run_step(step: RunStep, step_id: StepId, stack: Stack, built: Mapping[int, S
     account = account_of(step.user, stack, hands.layers, step.span)
     scratch = hands.store.snapshots.scratch()
     try:
-        with mounted(step, built, scratch, hands) as mounts, connected(step, step_id, hands) as network:
+        with mounted(step, built, hands) as mounts, connected(step, step_id, hands) as network:
             upper = scratch / "fs"
             spec = _spec(step, tree, account, (upper, scratch / "work"), mounts, hands)
             spec = _networked(spec, step, network, hands)

@@ -119,7 +119,7 @@ def _write_items(items: Iterable[Item], tar: Compressor, rows: IndexWriter) -> N
             offset = tar.position
             digest = _write_content(tar, entry, content)
             if entry.digest and entry.digest != digest:
-                raise _changed(entry)
+                raise changed(entry)
             entry = entry._replace(offset=offset, digest=digest)
         rows.add(entry)
 
@@ -158,13 +158,14 @@ def _copy_from(fd: int, tar: Compressor, entry: Entry) -> str:
         room = tar.room()[:left]
         count = os.readv(fd, (room,))
         if not count:
-            raise _changed(entry)
+            raise changed(entry)
         content_hash.update(room[:count])
         tar.filled(count)
         left -= count
     return content_hash.hexdigest()
 
 
-def _changed(entry: Entry) -> ContextError:
+def changed(entry: Entry) -> ContextError:
+    """The error for a file whose content is not what its entry says."""
     path = entry.path.decode("utf-8", "backslashreplace")
     return ContextError(f"{path} changed while it was read", hint="build again when nothing writes to it")
