@@ -132,7 +132,7 @@ def remember(key: CacheKey, layer: Layer | None, hands: Hands) -> StepRecord:
 
 def _keep(hands: Hands, diff_id: DiffId, blob: tuple[Digest, int], files: tuple[Path, Path]) -> Layer:
     digest, size = blob
-    hands.store.blobs.adopt(files[0], digest)
+    hands.store.blobs.adopt_made(files[0], digest)
     hands.store.layers.adopt_index(files[1], diff_id)
     layer = hands.layers.keep_made(diff_id, digest, size, MEDIA_TYPES[hands.request.compression])
     remember_made(layer, hands.request.compression, hands.request.compression_level, hands.store)

@@ -138,6 +138,7 @@ def timestamp(seconds: int) -> str:
 
 def publish(image: Image, hands: Hands) -> tuple[str, ...]:
     """Name the image in the store. Raises StoreError."""
+    hands.store.settle()  # an output that has files of the store is as durable as they are
     names = tuple(name.familiar for name in hands.request.tags)
     for name in hands.request.tags:
         hands.store.images.tag(name, image.manifest)

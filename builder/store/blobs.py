@@ -58,6 +58,14 @@ class Blobs:
             self._session.publish(temporary, self._directory / digest.hex)
             files.sync_directory(self._directory)
 
+    def adopt_made(self, temporary: Path, digest: Digest) -> None:
+        """The same for a layer that can be made again: it is durable once an image that has it has a name.
+
+        Raises StoreError.
+        """
+        with files.plain_errors("cannot keep a blob"):
+            self._session.publish_unsettled(temporary, self._directory / digest.hex, 0o444)
+
     def put(self, data: bytes) -> Digest:
         """Keep small bytes (a config, a manifest). Raises StoreError."""
         digest = Digest.of(data)

@@ -17,7 +17,8 @@ from builder.store.files import JsonValue
 from builder.store.layers import LAYER_VERSION
 from builder.store.pulled import PULLED_VERSION
 from builder.store.records import STEP_VERSION, record_of
-from builder.store.snapshots import SETTLED, SNAPSHOT_VERSION, boot_id
+from builder.store.settling import boot_id
+from builder.store.snapshots import SETTLED, SNAPSHOT_VERSION
 from builder.store.variants import VARIANT_VERSION
 from builder.values.digest import DiffId
 from builder.values.limits import HIGHEST_DOCUMENT_BYTES

@@ -88,6 +88,15 @@ def _write(path: Path, data: bytes, finish: Callable[[int], None]) -> None:
         os.close(fd)
 
 
+def sync_file(path: Path) -> None:
+    """Put a file's content on the disk. Raises OSError."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
 def sync_directory(directory: Path) -> None:
     """Put the names in a directory on the disk; a rename is durable only after this (fsync(2))."""
     fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -109,6 +109,7 @@ class Images:
 
     def _change(self, change: Callable[[list[JsonValue]], list[JsonValue]]) -> None:
         temporary = self._session.temporary()
+        self._session.settle()  # before a name leads there
         with files.plain_errors("cannot update the store's index.json"), locks.exclusive(self._lock):
             entries = change(self.entries())
             document: dict[str, JsonValue] = {"schemaVersion": 2, "mediaType": MEDIA_INDEX, "manifests": entries}

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from builder.store import descriptors, files
 from builder.store.session import Session
+from builder.store.settling import UNSETTLED
 from builder.values.digest import DiffId, Digest
 from builder.values.record import LayerRecord
 
@@ -48,9 +49,12 @@ class Layers:
 
     def _is_whole(self, digest: Digest, size: int) -> bool:
         try:
-            return os.stat(self._blobs / digest.hex).st_size == size
+            facts = os.stat(self._blobs / digest.hex)
         except OSError:
             return False
+        if facts.st_mode & UNSETTLED:
+            self._session.expect(self._blobs / digest.hex, facts)
+        return facts.st_size == size
 
     def put(self, record: LayerRecord) -> None:
         """Remember a layer whose blob is in the store. Raises StoreError."""
@@ -80,12 +84,7 @@ class Layers:
     def adopt_index(self, temporary: Path, diff_id: DiffId) -> None:
         """Make a finished file (on a path of `blobs.temporary()`) the layer's index. Raises StoreError."""
         with files.plain_errors("cannot keep a layer index"):
-            fd = os.open(temporary, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-            try:
-                os.fsync(fd)
-            finally:
-                os.close(fd)
-            self._session.publish(temporary, self._indexes / diff_id.hex)
+            self._session.publish_unsettled(temporary, self._indexes / diff_id.hex, 0o600)
 
     def discard_index(self, diff_id: DiffId) -> None:
         """Put an index that proved unreadable aside. Raises StoreError."""

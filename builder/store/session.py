@@ -24,6 +24,7 @@ from pathlib import Path
 
 from builder.errors import StoreError
 from builder.store import files, locks
+from builder.store.settling import UNSETTLED, Settling, is_unsettled
 
 
 class Session:
@@ -38,6 +39,7 @@ class Session:
         self._is_closed = False
         self._began_ns = 0
         self._gate = locks.Gate(gate_path(area))
+        self._settling = Settling(area)
 
     def begin(self) -> None:
         """Make the room now, so that all that is found from here on stays. Raises StoreError.
@@ -81,6 +83,8 @@ class Session:
         """
         try:
             facts = os.stat(path)
+            if facts.st_mode & UNSETTLED:
+                self.expect(path, facts)
             if self._is_closed or 0 < self._began_ns <= facts.st_mtime_ns:
                 return facts  # touched since we began, by us or others: nobody prunes it any more
             with self.finding():
@@ -107,6 +111,27 @@ class Session:
             self.mark(clock or temporary)
             os.rename(temporary, final)
 
+    def publish_unsettled(self, temporary: Path, final: Path, mode: int) -> None:
+        """Give a finished file its final name before it is on the disk, where `settle` puts it. Raises OSError."""
+        if os.path.lexists(final):
+            files.sync_file(temporary)  # something that is settled may lead there
+            os.chmod(temporary, mode)
+            self.publish(temporary, final)
+            return
+        self._settling.begin(self._room().name, temporary, mode)
+        self.publish(temporary, final)
+        self._settling.expect(final)
+
+    def expect(self, path: Path, facts: os.stat_result) -> None:
+        """Settle what was found unsettled, too: what we make may lead there."""
+        if is_unsettled(facts):
+            self._settling.expect(path)
+
+    def settle(self) -> None:
+        """The barrier: whatever we have found or made is on the disk from now on. Raises StoreError."""
+        with files.plain_errors("cannot put what was made on the disk"):
+            self._settling.settle()
+
     def lock(self, name: str, while_waiting: Callable[[], None]) -> locks.Lock:
         """Hold the store's lock of this name alone; `while_waiting` may raise to end the wait. Raises StoreError."""
         with files.plain_errors("cannot take a lock of the store"):
@@ -123,6 +148,7 @@ class Session:
 
     def close(self) -> None:
         """Leave: an empty room disappears, anything left in it goes to the trash."""
+        self._settling.close()
         with self._guard:
             self._is_closed = True
             self._gate.close()

@@ -18,6 +18,7 @@ from pathlib import Path
 from builder.errors import StoreError
 from builder.store import files, sizes
 from builder.store.session import Session
+from builder.store.settling import boot_id
 from builder.values.digest import ChainId, DiffId
 
 SNAPSHOT_VERSION = 1
@@ -160,11 +161,3 @@ class Snapshots:
             state = files.read_record(wrapper / "state", SNAPSHOT_VERSION)
         boot = state.get("boot") if state is not None else None
         return boot if isinstance(boot, str) else ""
-
-
-def boot_id() -> str:
-    """Which boot of the machine this is."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
-    except OSError:
-        return "unknown"  # no /proc: then all boots look alike, and snapshots are trusted

@@ -26,6 +26,7 @@ from builder.store.layers import Layers
 from builder.store.pulled import Pulled
 from builder.store.records import Records
 from builder.store.session import Session, gate_path, make_private, move_to_trash, oldest_start_ns, sweep
+from builder.store.settling import mark_of_crash
 from builder.store.snapshots import Snapshots
 from builder.store.variants import Variants
 
@@ -45,6 +46,7 @@ _FOLDERS = (
     "caches",
     "fingerprints",
     "variants",
+    "unsettled",
     "tmp",
     "trash",
     "locks",
@@ -90,6 +92,7 @@ class Store:
             _make_folders(root)
             in_use = locks.shared(area / "locks" / "store")
             sweep(area)
+            _recover(root)
         session = Session(area)
         store = cls(
             root,
@@ -162,6 +165,13 @@ class Store:
 
         return Builds(self.root / _AREA, self._session)
 
+    def settle(self) -> None:
+        """The barrier: what this process has made or found is on the disk. Naming an image is one, too.
+
+        Raises StoreError.
+        """
+        self._session.settle()
+
     def to_trash(self, path: Path) -> Path:
         """Move what nobody needs to the trash; where it is now. Raises OSError."""
         return move_to_trash(self.root / _AREA, path)
@@ -183,6 +193,13 @@ class Store:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
+
+
+def _recover(root: Path) -> None:
+    if any(map(mark_of_crash, os.listdir(root / _AREA / "unsettled"))):
+        from builder.store.recovery import recover
+
+        recover(root, root / _AREA)
 
 
 def _check_version(path: Path) -> None:

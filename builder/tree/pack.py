@@ -59,7 +59,7 @@ class Packed(NamedTuple):
 
 
 def pack_layer(items: Iterable[Item], blob: Path, index: Path, compression: str, level: int = -1) -> Packed:
-    """Write `items` as a layer into the new file `blob` and its index into the new file `index`, both synced.
+    """Write `items` as a layer into the new file `blob` and its index into the new file `index`, neither synced.
 
     `level` -1 is the compression's default. The same items give the same bytes. Raises ContextError where a content is
     shorter than its entry says or has another digest, ValueError for a name given twice, ImageError for what a tar
@@ -80,18 +80,17 @@ def pack_watched(
             with IndexWriter(index) as rows:
                 made.append(index)
                 with Compressor(compression, level, _whole_writer(file.fileno()), watch) as tar:
-                    return _packed(items, tar, rows, file.fileno())
+                    return _packed(items, tar, rows)
     except BaseException:
         for path in made:
             path.unlink(missing_ok=True)
         raise
 
 
-def _packed(items: Iterable[Item], tar: Compressor, rows: IndexWriter, blob_fd: int) -> Packed:
+def _packed(items: Iterable[Item], tar: Compressor, rows: IndexWriter) -> Packed:
     _write_items(items, tar, rows)
     tar.write(END_OF_ARCHIVE)
     tar.close()
-    os.fsync(blob_fd)
     diff_id = DiffId(tar.raw_sha256)
     rows.finish(diff_id)
     return Packed(diff_id, Digest(tar.sha256), tar.size, rows.entries)

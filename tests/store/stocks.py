@@ -113,9 +113,9 @@ def age(root: Path, days: float, *paths: Path) -> None:
 
 
 def files_of(root: Path) -> set[str]:
-    """Every file of a store but locks, the rooms of sessions, and the trash."""
+    """Every file of a store but locks, marks, the rooms of sessions, and the trash."""
     found = {path.relative_to(root) for path in root.rglob("*") if not path.is_dir()}
-    return {str(path) for path in found if not {"locks", "tmp", "trash"} & set(path.parts)}
+    return {str(path) for path in found if not {"locks", "unsettled", "tmp", "trash"} & set(path.parts)}
 
 
 def _descriptor(media_type: str, digest: Digest, size: int) -> dict[str, object]:
