@@ -2,7 +2,7 @@
 
 Calls are those of Python functions and, through them, of C functions, in all threads of the process: a measure like
 instructions, which is the same on a slow and on a busy machine. Opens and starts are what Python's audit events tell;
-paths that are opened beneath a directory by openat2 count as calls alone.
+paths that are opened beneath a directory by openat2 count as calls alone. Writes are calls that change the disk.
 """
 
 from __future__ import annotations
@@ -16,6 +16,10 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
+_WRITES = frozenset(
+    ("write", "fsync", "rename", "replace", "mkdir", "rmdir", "unlink", "link", "symlink", "chmod", "truncate")
+)
+"""Functions of `os` that change what is on a disk; touching (utime) is how the store knows what is used."""
 _STARTS = ("subprocess.Popen", "os.posix_spawn", "os.fork", "os.exec", "os.system")
 
 
@@ -23,7 +27,7 @@ def main() -> None:
     """Count from here on, run, write."""
     result, words = Path(sys.argv[1]), sys.argv[2:]
     before = set(sys.modules)
-    opened, starts, calls = itertools.count(), itertools.count(), itertools.count()
+    opened, starts, calls, writes = itertools.count(), itertools.count(), itertools.count(), itertools.count()
 
     def audit(event: str, arguments: tuple[object, ...]) -> None:
         del arguments
@@ -33,9 +37,11 @@ def main() -> None:
             next(starts)
 
     def profile(frame: FrameType, event: str, argument: object) -> None:
-        del frame, argument
+        del frame
         if event in ("call", "c_call"):
             next(calls)
+        if event == "c_call" and getattr(argument, "__name__", "") in _WRITES and _is_of_os(argument):
+            next(writes)
 
     # What importing takes is not counted among the calls: it differs between versions of Python.
     from builder.cli import main as command
@@ -49,6 +55,7 @@ def main() -> None:
                 "calls": next(calls),
                 "opens": next(opened),
                 "starts": next(starts),
+                "writes": next(writes),
                 "modules": sorted(set(sys.modules) - before),
                 "peak_kib": _peak_kib(),
             }
@@ -61,6 +68,10 @@ def main() -> None:
     sys.argv = ["pybuild", *words]
     sys.setprofile(profile)
     command()
+
+
+def _is_of_os(function: object) -> bool:
+    return getattr(function, "__module__", "") == os.name
 
 
 def _peak_kib() -> int:
