@@ -8,6 +8,7 @@ frontend.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from builder.declare import dataclass
 from builder.errors import BuildfileError
@@ -59,6 +60,7 @@ class Lines:
     check_line: int = 1  # where the check directive is, if there is one
 
 
+@lru_cache(maxsize=1)  # the grammar and three kinds of checks ask for those of one Buildfile
 def read_lines(source: SourceText) -> Lines:
     """Cut a text into logical lines. Raises BuildfileError with a span."""
     reader = _Reader(source)
