@@ -24,7 +24,7 @@ from builder.stages.images import Images
 from builder.stages.layers import Layers
 from builder.stages.resolve import resolve, survey
 from builder.stages.targets import perform_all
-from builder.stages.tidy import keep_limit, make_room, tidy
+from builder.stages.tidy import keep_limit, make_room, tidy, tidying
 from builder.store.store import Store
 from builder.values.event import Emit, Note, Warned
 from builder.values.image import Image
@@ -82,12 +82,13 @@ def _build(request: BuildRequest, store: Store, emit: Emit) -> BuildResult:
             if request.secrets:
                 tidy(store, door)  # what a step has written of a secret does not wait for the next build
             raise
-        plans = {target.index: target for target in plan.targets}
-        built = assemble(plan.targets[-1], outcomes, plans, hands)
-        names = publish(built.image, hands)
-        left = _exported(built, hands)
-        contexts.save()
         contexts.mirrors.discard()
+        with tidying(store, door):
+            plans = {target.index: target for target in plan.targets}
+            built = assemble(plan.targets[-1], outcomes, plans, hands)
+            names = publish(built.image, hands)
+            left = _exported(built, hands)
+            contexts.save()
         keep_limit((built.image, left.named, left.last), hands)
         tidy(store, door)
     return BuildResult(left.named, names, left.last)

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +31,18 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 def tidy(store: Store, door: Door) -> int:
     """Remove what is in the trash; how many things that were. Does nothing where no step needed the worker."""
     return _empty(store, door) if door.is_open else 0
+
+
+@contextmanager
+def tidying(store: Store, door: Door) -> Iterator[None]:
+    """What is in the trash now is removed while the block runs; its end waits for that. Like `tidy` otherwise."""
+    if not door.is_open:
+        yield
+        return
+    broom = threading.Thread(target=_empty, args=(store, door), name="tidy", daemon=True)
+    broom.start()
+    yield  # where the block fails the door is shut at once, and the broom with it
+    broom.join()
 
 
 def make_room(error: Exception, store: Store, door: Door) -> None:

@@ -12,7 +12,7 @@ from builder import pipeline
 from builder.errors import BuildfileError, StoreError
 from builder.source import SourceText
 from builder.stages.door import Door
-from builder.stages.tidy import make_room, tidy
+from builder.stages.tidy import make_room, tidy, tidying
 from builder.store.store import Store
 from builder.store.usage import usage
 from builder.values.crossing import Removed, RemoveJob
@@ -48,6 +48,35 @@ def test_an_open_door_carries_the_trash_out(tmp_path: Path) -> None:
         discarded(store)
         assert tidy(store, door) == 2
         assert store.trash() == []
+
+
+@pytest.mark.kernel
+def test_the_trash_goes_while_other_things_are_done(tmp_path: Path) -> None:
+    """At the end of them it is gone; what came meanwhile is for the next time."""
+    with Store.open(tmp_path / "store") as store, Door(store.root, lambda _: None) as door:
+        waiting = discarded(store)
+        with tidying(store, door):
+            assert not door.is_open
+        assert store.trash()
+        door.call(RemoveJob(()), Removed)
+        with tidying(store, door):
+            pass
+        assert store.trash() == []
+        assert not waiting.exists()
+
+
+@pytest.mark.kernel
+def test_what_fails_meanwhile_fails_as_ever(tmp_path: Path) -> None:
+    """Nobody waits for the trash then, nor hears of it."""
+    with (
+        pytest.raises(BuildfileError),
+        Store.open(tmp_path / "store") as store,
+        Door(store.root, lambda _: None) as door,
+    ):
+        door.call(RemoveJob(()), Removed)
+        discarded(store)
+        with tidying(store, door):
+            raise BuildfileError("a typo")
 
 
 @pytest.mark.kernel
