@@ -36,6 +36,8 @@ class Snapshots:
         self._session = session
         self._boot = boot_id()
         self._suffix = f"-{ids}" if ids else ""
+        self._within: dict[str, Snapshots] = {}
+        self._found: dict[ChainId, Path] = {}
 
     def within(self, ids: str) -> Snapshots:
         """The snapshots whose files have the owners that `ids` (a name of the ids mapped inside) gives them.
@@ -43,13 +45,24 @@ class Snapshots:
         The same layer unpacked over other ids is another tree on the disk: what is 0:33 inside has another owner
         outside, or, with a single id, only a note of it.
         """
-        return Snapshots(self._area, self._session, ids)
+        found = self._within.get(ids)
+        if found is None:  # of two threads that come first one is wasted, and no harm
+            found = self._within[ids] = Snapshots(self._area, self._session, ids)
+        return found
 
     def _wrapper(self, chain: ChainId) -> Path:
         return self._directory / (chain.hex + self._suffix)
 
     def find(self, chain: ChainId) -> Path | None:
         """The directory of the file tree, which stays while the store is open, or None. Raises StoreError."""
+        tree = self._found.get(chain)
+        if tree is None or not os.path.isdir(tree):  # a build with 200 steps asks for the lowest one 200 times
+            tree = self._looked_up(chain)
+        if tree is not None:
+            self._found[chain] = tree
+        return tree
+
+    def _looked_up(self, chain: ChainId) -> Path | None:
         wrapper = self._wrapper(chain)
         self._session.use(wrapper / "state")
         if not os.path.isdir(wrapper / _TREE):
