@@ -9,10 +9,11 @@ from builder.values.image import Layer
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """Layers, bottom first, and the identity of the whole."""
+    """Layers, bottom first, the identity of the whole, and `below` its uppermost layer that after each one."""
 
     layers: tuple[Layer, ...] = ()
     chain: ChainId = EMPTY_CHAIN
+    below: tuple[ChainId, ...] = ()
 
     @classmethod
     def of(cls, layers: tuple[Layer, ...]) -> Stack:
@@ -24,13 +25,8 @@ class Stack:
 
     def pushed(self, layer: Layer) -> Stack:
         """This stack with one more layer on top."""
-        return Stack((*self.layers, layer), self.chain.extended(layer.diff_id))
+        return Stack((*self.layers, layer), self.chain.extended(layer.diff_id), self.chains())
 
     def chains(self) -> tuple[ChainId, ...]:
         """The identity after each layer, bottom first."""
-        found = []
-        chain = EMPTY_CHAIN
-        for layer in self.layers:
-            chain = chain.extended(layer.diff_id)
-            found.append(chain)
-        return tuple(found)
+        return (*self.below, self.chain) if self.layers else ()
