@@ -105,15 +105,15 @@ def with_parents(items: Sequence[Item], view: View) -> list[Item]:
     a file copied to /tmp would make it an ordinary directory.
     """
     paths = {item.entry.path for item in items}
-    above: dict[bytes, Item] = {}
+    seen: set[bytes] = set()
+    above: list[Item] = []
     for path in paths:
-        while path := path.rpartition(b"/")[0]:
-            if path in above:
-                break
+        while (path := path.rpartition(b"/")[0]) and path not in seen:
+            seen.add(path)
             located = None if path in paths else view.get(path)
             if located is not None:
-                above[path] = Item(located.entry)
-    return sorted([*above.values(), *items], key=_path_of)
+                above.append(Item(located.entry))
+    return sorted([*above, *items], key=_path_of)
 
 
 def _path_of(item: Item) -> bytes:

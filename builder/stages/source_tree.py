@@ -152,7 +152,8 @@ class HostTree:
 
     def _scanned(self, path: bytes) -> Scanned | None:
         parent, _, name = path.rpartition(b"/")
-        return self._list(parent).get(name)
+        rows = self._listed.get(parent)
+        return (self._list(parent) if rows is None else rows).get(name)
 
     def _list(self, path: bytes) -> dict[bytes, Scanned]:
         rows = self._listed.get(path)

@@ -57,9 +57,12 @@ class Fingerprints:
 
     def known(self, scanned: Scanned) -> str:
         """The digest of a file that is remembered and unchanged; "" of any other."""
-        name = scanned.entry.path.decode("utf-8", "surrogateescape")
+        if not self._known:
+            return ""
+        entry, mtime_ns, ctime_ns, inode, _, _ = scanned
+        name = entry.path.decode("utf-8", "surrogateescape")
         row = self._known.get(name)
-        if row is None or row[0] != f"{scanned.entry.size} {scanned.mtime_ns} {scanned.ctime_ns} {scanned.inode}":
+        if row is None or row[0] != f"{entry.size} {mtime_ns} {ctime_ns} {inode}":
             return ""
         self._seen[name] = row
         return row[1]
@@ -69,10 +72,12 @@ class Fingerprints:
 
         `after` is its status after reading, `begun_ns` the time before.
         """
-        facts = f"{scanned.entry.size} {scanned.mtime_ns} {scanned.ctime_ns} {scanned.inode}"
-        same = facts == f"{after.st_size} {after.st_mtime_ns} {after.st_ctime_ns} {after.st_ino}"
-        if same and scanned.ctime_ns < begun_ns - _CLOCK_TICK_NS:
-            self._seen[scanned.entry.path.decode("utf-8", "surrogateescape")] = (facts, digest)
+        entry, mtime_ns, ctime_ns, inode, _, _ = scanned
+        same = ctime_ns == after.st_ctime_ns and inode == after.st_ino
+        same = same and entry.size == after.st_size and mtime_ns == after.st_mtime_ns
+        if same and ctime_ns < begun_ns - _CLOCK_TICK_NS:
+            facts = f"{entry.size} {mtime_ns} {ctime_ns} {inode}"
+            self._seen[entry.path.decode("utf-8", "surrogateescape")] = (facts, digest)
             self._is_changed = True
 
     def save(self) -> None:
