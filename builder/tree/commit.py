@@ -1,4 +1,4 @@
-"""The end of a RunJob: what a step left in its upper directory becomes a layer. Diff and pack are tied together here."""
+"""The end of a step: what it left in its upper directory becomes a layer. Diff and pack are tied together here."""
 
 from __future__ import annotations
 
