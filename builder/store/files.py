@@ -106,6 +106,21 @@ def sync_directory(directory: Path) -> None:
         os.close(fd)
 
 
+def give_new_name(path: Path, name: Path) -> bool:
+    """Move a file to a name that nothing has; False where something has it, or where the file system has no links.
+
+    Raises OSError.
+    """
+    try:
+        os.link(path, name)
+    except OSError as error:
+        if error.errno in (errno.EEXIST, errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK):
+            return False
+        raise
+    os.unlink(path)
+    return True
+
+
 def remove_file(path: Path) -> None:
     """Remove a file; that it is not there, or may not be removed, is nobody's problem."""
     try:

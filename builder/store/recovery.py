@@ -31,6 +31,8 @@ def recover(root: Path, area: Path) -> None:
                 move_to_trash(area, blob)
         for index in _unsettled(area / "indexes"):
             move_to_trash(area, index)
+        for directory in (root / "blobs" / "sha256", area / "indexes"):
+            files.sync_directory(directory)  # what is put aside stays so, whatever comes after the marks are gone
         for name in marks:
             files.remove_file(area / "unsettled" / name)
 

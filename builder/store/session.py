@@ -112,15 +112,20 @@ class Session:
             os.rename(temporary, final)
 
     def publish_unsettled(self, temporary: Path, final: Path, mode: int) -> None:
-        """Give a finished file its final name before it is on the disk, where `settle` puts it. Raises OSError."""
-        if os.path.lexists(final):
-            files.sync_file(temporary)  # something that is settled may lead there
-            os.chmod(temporary, mode)
-            self.publish(temporary, final)
-            return
-        self._settling.begin(self._room().name, temporary, mode)
+        """Give a finished file its final name before it is on the disk, where `settle` puts it. Raises OSError.
+
+        Where something has that name, or gets it meanwhile, a name of an image may lead there, and it is replaced only
+        by what is on the disk.
+        """
+        if not os.path.lexists(final):
+            with self._settling.naming(self._room().name, temporary, final, mode), self.finding():
+                self.mark(temporary)
+                if files.give_new_name(temporary, final):
+                    return
+        os.chmod(temporary, mode)
+        files.sync_file(temporary)
         self.publish(temporary, final)
-        self._settling.expect(final)
+        self._settling.expect(final)  # its name may be as new as what it replaces
 
     def expect(self, path: Path, facts: os.stat_result) -> None:
         """Settle what was found unsettled, too: what we make may lead there."""

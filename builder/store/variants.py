@@ -58,10 +58,13 @@ class Variants:
             self._session.publish(temporary, self._path(diff_id, recipe))
 
     def _is_whole(self, descriptor: Descriptor) -> bool:
+        path = self._blobs / descriptor.digest.hex
         try:
-            return os.stat(self._blobs / descriptor.digest.hex).st_size == descriptor.size
+            facts = os.stat(path)
         except OSError:
             return False
+        self._session.expect(path, facts)  # a build that was killed may have made it
+        return facts.st_size == descriptor.size
 
     def _path(self, diff_id: DiffId, recipe: str) -> Path:
         return self._directory / f"{diff_id.hex}-{recipe}.json"

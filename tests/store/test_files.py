@@ -101,3 +101,12 @@ def test_remove_file_forgives(tmp_path: Path) -> None:
     """Removing what is not there is no error."""
     files.remove_file(tmp_path / "nothing")
     files.sync_directory(tmp_path)
+
+
+def test_a_new_name_is_one_that_nothing_has(tmp_path: Path) -> None:
+    """A file is moved where nothing is, and stays where it is otherwise."""
+    for name in ("a", "b"):
+        (tmp_path / name).write_text(name)
+    assert files.give_new_name(tmp_path / "a", tmp_path / "new")
+    assert not files.give_new_name(tmp_path / "b", tmp_path / "new")
+    assert sorted(os.listdir(tmp_path)) == ["b", "new"] and (tmp_path / "new").read_text() == "a"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -115,3 +116,80 @@ def test_a_disk_that_fails_leaves_the_mark(tmp_path: Path, monkeypatch: pytest.M
     assert store.images.all() == []
     store.close()
     assert len(marks(store)) == 1
+
+
+def test_what_the_disk_refused_is_never_taken_for_settled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second sync of a file finds nothing wrong, in whatever process: so the file is put aside, and made anew."""
+    store = Store.open(tmp_path / "store")
+    blob = made(store)
+    with monkeypatch.context() as disk:
+        disk.setattr(os, "fsync", refusing(blob))
+        with pytest.raises(StoreError, match="no space left"):
+            store.settle()
+    assert not blob.exists() and store.layers.find(DIFF_ID) is None
+    store.settle()
+    assert is_settled(store.layers.index_path(DIFF_ID))  # what was not tried is not forgotten
+    store.close()
+    assert len(marks(store)) == 1
+
+
+def refusing(path: Path) -> Callable[[int], None]:
+    """An fsync(2) that fails for this file alone."""
+    number, sync = path.stat().st_ino, os.fsync
+
+    def refuse(fd: int) -> None:
+        if os.fstat(fd).st_ino == number:
+            raise OSError(errno.ENOSPC, "")
+        sync(fd)
+
+    return refuse
+
+
+@pytest.mark.parametrize("refusal", [PermissionError(errno.EPERM, ""), None], ids=["refused", "forgotten"])
+def test_a_file_system_without_the_bit(store: Store, monkeypatch: pytest.MonkeyPatch, refusal: OSError | None) -> None:
+    """Where no file can have the bit, whether that is said or not, layers are synced before they have their names."""
+    chmod, sync, synced = os.chmod, os.fsync, set()
+
+    def without(path: Path, mode: int) -> None:
+        if mode & stat.S_ISVTX and refusal is not None:
+            raise refusal
+        chmod(path, mode & ~stat.S_ISVTX)
+
+    def noting(fd: int) -> None:
+        synced.add(os.fstat(fd).st_ino)
+        sync(fd)
+
+    monkeypatch.setattr(os, "chmod", without)
+    monkeypatch.setattr(os, "fsync", noting)
+    assert made(store).stat().st_ino in synced
+
+
+def test_a_name_that_came_meanwhile_is_kept_by_what_is_on_the_disk(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two builds that make the same layer at once, the later one never puts something unsettled over the other's."""
+    first = made(store)
+    store.settle()
+    monkeypatch.setattr(os.path, "lexists", lambda _: False)  # as it was when the later one looked
+    assert made(store) == first and is_settled(first)
+
+
+def test_a_thread_that_is_left_behind_keeps_the_mark(tmp_path: Path) -> None:
+    """What gets its name while the store is closed is told of by the mark, since nobody settles it."""
+    store = Store.open(tmp_path / "store")
+    temporary, final = store.blobs.temporary(), store.root / "blobs" / "sha256" / DIGEST.hex
+    temporary.write_bytes(DATA)
+    with store._session._settling.naming("room", temporary, final, 0o444):
+        store.close()
+    assert len(marks(store)) == 1
+
+
+def test_a_layer_in_another_compression_is_settled_too(store: Store) -> None:
+    """The blob that a record of a compression leads to is expected like that of a layer's own record."""
+    blob = made(store)
+    store.variants.put(DIFF_ID, "zstd", Descriptor("application/x", DIGEST, len(DATA)))
+    store._session._settling._waiting.clear()
+    with Store.open(store.root) as other:
+        assert other.variants.find(DIFF_ID, "zstd") is not None
+        name_an_image(other)
+    assert is_settled(blob)
