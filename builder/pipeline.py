@@ -7,7 +7,7 @@ Nothing is decided here but the order. The door into the namespace is opened by 
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, closing, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext, suppress
 
 from builder.declare import dataclass
 from builder.errors import PybuildError
@@ -77,7 +77,8 @@ def _build(request: BuildRequest, store: Store, emit: Emit) -> BuildResult:
         try:
             outcomes = perform_all(plan, hands)
         except (PybuildError, OSError) as error:
-            contexts.mirrors.discard()
+            with suppress(PybuildError):  # where a disk is full it may not work, and is not what went wrong
+                contexts.mirrors.discard()
             make_room(error, store, door)
             if request.secrets:
                 tidy(store, door)  # what a step has written of a secret does not wait for the next build

@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from typing import Generic, TypeVar
 
+from builder.errors import MachineError
+
 S = TypeVar("S")
 
 Needs = Callable[[S], Collection[int] | None]
@@ -38,7 +40,10 @@ class Crew(Generic[S]):
         self._changed = threading.Condition()
 
     def run(self) -> dict[int, S]:
-        """Carry all tasks to their ends. Raises the first error of any, as soon as it is known; `dismiss` then."""
+        """Carry all tasks to their ends. Raises the first error of any, as soon as it is known; `dismiss` then.
+
+        MachineError where not even one thread can be had.
+        """
         with self._changed:
             self._hire()
             while self._left and self._error is None:
@@ -62,7 +67,14 @@ class Crew(Generic[S]):
         while self._threads < self._most and (number := self._ready()) is not None:
             self._taken.add(number)
             self._threads += 1
-            threading.Thread(target=self._work, args=(number,), name="target", daemon=True).start()
+            try:
+                threading.Thread(target=self._work, args=(number,), name="target", daemon=True).start()
+            except RuntimeError as error:  # the machine gives no more of them: fewer do it, too, if there are any
+                self._taken.discard(number)
+                self._threads -= 1
+                if not self._threads:
+                    raise MachineError("no thread can be started", hint="see `ulimit -u`") from error
+                return
 
     def _ready(self) -> int | None:
         """The first task that can go on and that nobody has taken."""

@@ -41,10 +41,12 @@ class Mirrors:
         return made / "fs"
 
     def discard(self) -> None:
-        """Move them to the store's trash: no step will need one any more. Raises StoreError."""
-        for room in self._made.values():
-            self._store.snapshots.discard(room)
-        self._made.clear()
+        """Move them to the store's trash: no step will need one any more. Raises StoreError.
+
+        One that a thread makes meanwhile, which an error has left behind, goes there with the session's room.
+        """
+        while self._made:
+            self._store.snapshots.discard(self._made.popitem()[1])
 
     def _mirrored(self, tree: HostTree, top: bytes) -> Path:
         from builder.tree.mirror import mirror

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from builder.errors import MachineError
 from builder.stages.crew import Crew
 
 Task = tuple[tuple[int, ...], ...]
@@ -154,3 +155,30 @@ def test_a_circle_is_a_bug() -> None:
     """Tasks that wait for each other are told, not waited for."""
     with pytest.raises(ValueError, match="wait for each other"):
         Crew(_tasks_of(((1,),), ((0,),)), _needs, lambda _, task: task[1:], 2).run()
+
+
+@pytest.mark.parametrize("most", [1, 2])
+def test_fewer_threads_than_allowed(monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+    """Where the machine gives no more threads, those that are there do it all."""
+    start, left = threading.Thread.start, [None] * most
+
+    def scarce(thread: threading.Thread) -> None:
+        if not left:
+            raise RuntimeError("can't start new thread")
+        left.pop()
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", scarce)
+    tasks = _tasks_of(((), ()), ((), ()), ((0,), ()), ((0,), (1,)))
+    assert Crew(tasks, _needs, _Watch(tasks).advance, 4).run() == dict.fromkeys(range(4), ())
+
+
+def test_no_thread_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without any thread the error says what the machine lacks."""
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with pytest.raises(MachineError, match="no thread can be started"):
+        Crew(_tasks_of(((),)), _needs, _Watch(_tasks_of(((),))).advance, 4).run()
