@@ -18,7 +18,7 @@ from typing import Any, Self
 from urllib.parse import quote, unquote, urlsplit
 
 from builder.declare import dataclass
-from builder.oci.hosts import Origin, names_of, origin
+from builder.oci.hosts import Origin, names_of, origin, proxy_origin
 
 _MOST_IDLE = 16  # connections to one server
 _GRACE_S = 0.5  # what comes at the last moment may be read
@@ -168,7 +168,7 @@ class Session:
         context = self._context_of(server) if server[0] == "https" else None
         connection = _Connection(server, context)
         if way.proxy:
-            proxy = origin(way.proxy)
+            proxy = proxy_origin(way.proxy)
             connection.go_through(proxy, way.proxy, self._context_of(proxy) if proxy[0] == "https" else None)
         connection.open(way)
         return connection
@@ -182,13 +182,22 @@ class Session:
         connection.close()
 
 
+class _Raw(http.client.HTTPResponse):
+    """The library's answer, after all that servers say while they still work on it (1xx: RFC 9110, 15.2)."""
+
+    def _read_status(self) -> tuple[str, int, str]:
+        version, status, reason = super()._read_status()  # type: ignore[misc]  # what begin() calls
+        return version, http.client.CONTINUE if 101 < status < 200 else status, reason
+
+
 class _Connection(http.client.HTTPConnection):
     """A connection to one server: plain or TLS, directly or through a proxy."""
 
     auto_open = 0  # one that the other side has closed is not opened anew behind our back
+    response_class = _Raw
 
     def __init__(self, server: Origin, context: ssl.SSLContext | None) -> None:
-        super().__init__(_ascii(server[1]), server[2])
+        super().__init__(server[1], server[2])
         self._server = server
         self._own_context = context
         self._proxy: tuple[Origin, ssl.SSLContext | None] | None = None
@@ -198,47 +207,65 @@ class _Connection(http.client.HTTPConnection):
     def go_through(self, proxy: Origin, url: str, context: ssl.SSLContext | None) -> None:
         """Have the connection lead through a proxy; `url` is the proxy's, with the login for it."""
         self._proxy = (proxy, context)
-        login = {f"Proxy-{name}": value for name, value in _login_in(url).items()}
-        if self._server[0] == "https":
-            self.set_tunnel(self.host, self.port, login)
-        else:
-            self.greeting = login
+        self.greeting = {f"Proxy-{name}": value for name, value in _login_in(url).items()}
 
     def open(self, way: Way) -> None:
         """Connect. Raises OSError; ProxyError for what is the proxy's fault."""
-        proxy, context = self._proxy or (self._server, None)
         try:
-            self.sock = self._dialled(proxy, way.connect_s)
-            if self._proxy is not None:
-                if context is not None:
-                    self.sock = context.wrap_socket(self.sock, server_hostname=_ascii(proxy[1]))
-                if self._server[0] == "https":
-                    with _in_time(self.sock, way.connect_s):
-                        self._tunnel()  # type: ignore[attr-defined]  # what connect() of the library calls too
-        except OSError as error:
-            self.close()
-            if self._proxy is not None:
-                raise ProxyError(*error.args) from error
-            raise
-        if self._own_context is not None:
-            try:
+            if self._proxy is None:
+                self.sock = _dialled(self._server, way.connect_s)
+            else:
+                self._reach_through(*self._proxy, way)
+            if self._own_context is not None:
                 self.sock = _wrapped(self.sock, self._own_context, self.host)
-            except BaseException:
-                self.close()
-                raise
+        except BaseException:
+            self.close()
+            raise
 
-    def _dialled(self, server: Origin, connect_s: float) -> socket.socket:
+    def _reach_through(self, proxy: Origin, context: ssl.SSLContext | None, way: Way) -> None:
+        """Connect to a proxy, and have it connect us on where it is not to read our requests. Raises ProxyError."""
         try:
-            sock = socket.create_connection((_ascii(server[1]), server[2]), connect_s)
-        except OSError as error:
-            raise NewConnectionError(*error.args) from error
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return sock
+            self.sock = _dialled(proxy, way.connect_s)
+            if context is not None:
+                self.sock = context.wrap_socket(self.sock, server_hostname=proxy[1])
+            if self._server[0] == "https":
+                with _in_time(self.sock, way.connect_s):
+                    self._go_on()
+        except (OSError, http.client.HTTPException, UnicodeError) as error:
+            raise ProxyError(*error.args) from error
+
+    def _go_on(self) -> None:
+        """Have the proxy connect us to the server (CONNECT: RFC 9110, 9.3.6)."""
+        name = names_of(self._server)[0]
+        lines = [f"CONNECT {name} HTTP/1.1", f"Host: {name}"]
+        lines += [f"{name}: {value}" for name, value in self.greeting.items()]
+        self.greeting = {}
+        self.sock.sendall("\r\n".join([*lines, "", ""]).encode("ascii"))
+        answer = _Raw(self.sock, method="CONNECT")
+        try:
+            answer.begin()
+            if not 200 <= answer.status < 300:
+                raise OSError(f"Tunnel connection failed: {answer.status}")
+        finally:
+            answer.close()
 
     def getresponse(self) -> http.client.HTTPResponse:
         """The head of the answer. Raises TimeoutError when it is not whole in time, OSError, HTTPException."""
         with _in_time(self.sock, self.sock.gettimeout()):
-            return super().getresponse()
+            response = super().getresponse()
+        if "Transfer-Encoding" in response.headers and not response.chunked:
+            response.close()
+            raise http.client.HTTPException("the answer has a Transfer-Encoding that nobody asked for")
+        return response
+
+
+def _dialled(server: Origin, connect_s: float) -> socket.socket:
+    try:
+        sock = socket.create_connection(server[1:], connect_s)
+    except OSError as error:
+        raise NewConnectionError(*error.args) from error
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return sock
 
 
 def _send(connection: _Connection, headers: Mapping[str, str], body: Iterable[bytes] | None) -> None:
@@ -269,10 +296,18 @@ def _wrapped(sock: socket.socket, context: ssl.SSLContext, name: str) -> Any:
         return context.wrap_socket(sock, server_hostname=name)
     from urllib3.util.ssltransport import SSLTransport
 
-    return SSLTransport(sock, context, name)
+    with _in_time(sock, sock.gettimeout()):  # the standard library bounds a handshake as a whole, this does not
+        return SSLTransport(sock, context, name)
 
 
 def _has_news(sock: Any) -> bool:
+    """Whether something has come, or the end; TLS may have taken it from the socket already."""
+    below = getattr(sock, "socket", sock)
+    held = below.pending() if isinstance(below, ssl.SSLSocket) else 0
+    if below is not sock:
+        held += sock.sslobj.pending() + sock.incoming.pending
+    if held:
+        return True
     poll = select.poll()
     poll.register(sock.fileno(), select.POLLIN)
     return bool(poll.poll(0))
@@ -286,14 +321,9 @@ def _target(url: str, *, whole: bool) -> str:
 
 
 def _host(server: Origin) -> str:
-    scheme, name, port = server
+    scheme, _, port = server
     usual = port == (443 if scheme == "https" else 80)
-    return names_of((scheme, _ascii(name), port))[-1 if usual else 0]
-
-
-def _ascii(name: str) -> str:
-    """A host's name as it is looked up. Raises UnicodeError."""
-    return name if name.isascii() else name.encode("idna").decode("ascii")
+    return names_of(server)[-1 if usual else 0]
 
 
 def _login_in(url: str) -> dict[str, str]:
@@ -303,7 +333,7 @@ def _login_in(url: str) -> dict[str, str]:
         return {}
     name, _, password = user.partition(":")
     text = f"{unquote(name)}:{unquote(password)}"
-    return {"Authorization": f"Basic {base64.b64encode(text.encode()).decode('ascii')}"}
+    return {"Authorization": "Basic " + base64.b64encode(text.encode("utf-8", "surrogateescape")).decode("ascii")}
 
 
 class _Fuse:

@@ -18,7 +18,7 @@ Origin = tuple[str, str, int]
 NO_PROXIES: Mapping[str, str] = MappingProxyType({})
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _DOCKER_HUB = ("docker.io", "registry-1.docker.io")
-# Letters beyond ASCII are for the names of ADD's URLs; whoever connects turns them into ASCII.
+# Letters beyond ASCII are for the names of ADD's URLs; `origin` turns them into ASCII.
 _SERVER = pattern(r"(?:\w(?:[\w.-]*[\w.])?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?\Z")
 
 
@@ -74,14 +74,22 @@ def origin(url: str) -> Origin:
     """Scheme, host and port of a URL; what shares them is one party. Raises ValueError for what is no such URL.
 
     Strict, because two readers of one URL must not find two hosts in it: of `https://b\\@a/` Python's urlsplit says a,
-    and others connect to b. A login for a would go to b.
+    and others connect to b. A login for a would go to b. The host is as it is looked up: letters beyond ASCII may be
+    other spellings of these (IDNA), and 127.0.0.1 in wide digits is 127.0.0.1.
     """
     parts = urlsplit(url)
     host, port = parts.hostname, parts.port
     server = parts.netloc.rpartition("@")[2]
     if parts.scheme not in _DEFAULT_PORTS or not host or not _SERVER.match(server) or _is_ambiguous(url, parts.netloc):
         raise ValueError(f"not an http or https URL: {url[:200]!r}")
-    return parts.scheme, host.lower(), port or _DEFAULT_PORTS[parts.scheme]
+    return parts.scheme, host.lower() if host.isascii() else _ascii(host), port or _DEFAULT_PORTS[parts.scheme]
+
+
+def _ascii(host: str) -> str:
+    name = host.encode("idna").decode("ascii").lower()
+    if not _SERVER.match(name):
+        raise ValueError(f"no name of a host: {host[:200]!r}")
+    return name
 
 
 def _is_ambiguous(url: str, netloc: str) -> bool:
@@ -145,13 +153,18 @@ def proxies_for(url: str, proxies: Mapping[str, str]) -> dict[str, str]:
         return {}
     proxy = proxy if "://" in proxy else f"http://{proxy}"
     try:
-        parts = urlsplit(proxy)
-        usable = parts.scheme in _DEFAULT_PORTS and _SERVER.match(parts.netloc.rpartition("@")[2]) and parts.port != 0
+        proxy_origin(proxy)
     except ValueError:
-        usable = None
-    if not usable:
-        raise ValueError("not an http or https proxy")
+        raise ValueError("not an http or https proxy") from None
     return {scheme: proxy}
+
+
+def proxy_origin(url: str) -> Origin:
+    """The origin of a proxy, whose password may hold `@` and backslashes as they are. Raises ValueError."""
+    parts = urlsplit(url)
+    if parts.port == 0 or any(letter < " " for letter in url):
+        raise ValueError("no port, or not a URL")
+    return origin(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}")
 
 
 def _is_exempt(host: str, port: int, no_proxy: str) -> bool:
@@ -162,14 +175,21 @@ def _matches(host: str, port: int, rule: str) -> bool:
     """One rule of no_proxy, as curl and Go read it: `*`, a domain with all below it, an address or a network."""
     if rule == "*":
         return True
+    name, colon, rule_port = rule.rpartition(":")
+    if colon and rule_port.isdigit() and (":" not in name or name.endswith("]")):  # else part of an IPv6 address
+        if int(rule_port) != port:
+            return False
+        rule = name
+    if rule.startswith("["):
+        rule = rule.strip("[]")
     try:
         return ipaddress.ip_address(host) in ipaddress.ip_network(rule, strict=False)
     except ValueError:
         pass
-    name, colon, rule_port = rule.rpartition(":")
-    if colon and rule_port.isdigit():
-        if int(rule_port) != port:
-            return False
-        rule = name
     rule = rule.removeprefix("*").removeprefix(".")
+    if not rule.isascii():
+        try:
+            rule = _ascii(rule)
+        except ValueError:
+            return False
     return host == rule or host.endswith("." + rule)

@@ -269,7 +269,7 @@ def _seconds(retry_after: str) -> float:
 
 def _redirected(at: str, location: str) -> str:
     try:
-        target = urljoin(at, location)
+        target = urljoin(at, _as_meant(location))
         if not may_lead_to(at, target):
             raise ImageError(
                 f"{shown(at)} redirects to {shown(target)}, which is not followed",
@@ -278,6 +278,14 @@ def _redirected(at: str, location: str) -> str:
     except ValueError as error:
         raise ImageError(f"{shown(at)} redirects to a place that is not a URL") from error
     return target
+
+
+def _as_meant(location: str) -> str:
+    """A Location whose letters beyond ASCII are UTF-8, as everybody writes them; the library reads Latin-1."""
+    try:
+        return location.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return location
 
 
 def pieces(response: Answer, deadline: float) -> Iterator[bytes]:

@@ -9,8 +9,8 @@ import ssl
 import threading
 import time
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -22,6 +22,7 @@ from builder.oci.client import Client
 from builder.oci.connections import Headers, Session, Way
 from builder.oci.hosts import Origin, origin
 from builder.oci.keyring import OneLogin
+from builder.oci.tls import unverified_context
 from builder.oci.transport import Http
 from builder.values.access import Access, Credential, Trust
 from builder.values.reference import Reference
@@ -294,3 +295,104 @@ def test_a_body_that_was_not_read_ends_the_connection() -> None:
             answer.close()
             assert len(connections) == count
         session.close()
+
+
+_WELL = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+def _raw(data: bytes) -> Answer:
+    def answer(call: Call) -> None:
+        call.raw(data)
+
+    return answer
+
+
+def test_what_comes_before_an_answer_is_none() -> None:
+    """A server may say that it is at work (102), or what will be needed (103), before it answers (RFC 9110, 15.2)."""
+    with running_server() as server:
+        early = b"HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"
+        server.routes["/*"] = _raw(early + _WELL)
+        with Http(Access(), QUICK).get(f"{server.url}/x", {}, {}) as response:
+            assert (response.status_code, response.content) == (200, b"ok")
+
+
+def test_an_encoding_that_nobody_asked_for_is_refused() -> None:
+    """The bytes on the way would be taken for the body's."""
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\nContent-Length: 2\r\n\r\n"
+    with running_server() as server:
+        server.routes["/*"] = _raw(head + b"2\r\nok\r\n0\r\n\r\n")
+        with pytest.raises(ImageError, match="a Transfer-Encoding that nobody asked for"):
+            Http(Access(), replace(QUICK, attempts=1)).get(f"{server.url}/x", {}, {})
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        (b"HTTP/1.1 407 No\r\n\r\n", r"does not let us through \(407\)"),
+        (b"HTTP/1.1 302 No\r\nLocation: http://127.0.0.1/\r\n\r\n", r"does not let us through \(302\)"),
+        (b"nonsense\r\n\r\n", "the proxy for .* does not answer"),
+        (b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 500, "the proxy for .* does not answer"),
+    ],
+)
+def test_a_proxy_that_does_not_lead_on_is_named(said: bytes, words: str) -> None:
+    """Whatever it answers instead is its fault and not the server's, and nothing that it sends is followed."""
+    with running_server() as proxy:
+        proxy.routes["*"] = _raw(said)
+        access = Access(proxies={"HTTPS_PROXY": proxy.url.replace("//", "//me:p@ss\\@")})
+        with pytest.raises(ImageError, match=words) as caught:
+            Http(access, replace(QUICK, attempts=1)).get("https://[2001:db8::1]/x", {}, {})
+        assert "ss\\" not in str(caught.value)
+        call = proxy.calls[0]
+        assert (call.method, call.path, call.headers["host"]) == ("CONNECT", *["[2001:db8::1]:443"] * 2)
+        login = base64.b64encode(b"me:p@ss\\").decode()
+        assert call.headers["proxy-authorization"] == f"Basic {login}"
+
+
+@contextmanager
+def tls_server(authority: Authority, said: Callable[[socket.socket], None]) -> Iterator[tuple[str, list[int]]]:
+    """A server (HOST:PORT) that says something to a head, whatever it asks; counts its connections."""
+    connections: list[int] = []
+
+    class Handler(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            connections.append(1)
+            while self.rfile.readline() not in (b"\r\n", b""):
+                pass
+            with suppress(OSError):
+                said(self.connection)
+                self.rfile.readline()
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads, server.block_on_close = True, False
+        server.socket = authority.server_context().wrap_socket(server.socket, server_side=True)
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        yield f"127.0.0.1:{server.server_address[1]}", connections
+        server.shutdown()
+
+
+def test_what_tls_holds_is_news(authority: Authority) -> None:
+    """Bytes beyond an answer may lie in TLS, where no socket shows them: that connection is not used again."""
+    more = _WELL.replace(b"2", b"4", 1) + bytes(12_000)
+    with tls_server(authority, lambda sock: sock.sendall(_WELL + more)) as (address, connections):  # one record
+        session = Session(lambda _: unverified_context())
+        for count in (1, 2):
+            answer = session.request("GET", f"https://{address}/", {}, None, Way(2, 2))
+            assert (answer.content, len(connections)) == (b"ok", count)
+        session.close()
+
+
+def test_the_handshake_behind_a_proxys_tls_has_its_time(authority: Authority) -> None:
+    """A server that sends a byte of it now and then keeps nobody."""
+
+    def slow(sock: socket.socket) -> None:
+        sock.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        for byte in b"\x16\x03\x03\x40\x00\x02\x00\x3f\xfc" + bytes(200):
+            sock.sendall(bytes([byte]))
+            time.sleep(0.05)
+
+    with tls_server(authority, slow) as (address, _):
+        session = Session(lambda _: unverified_context())
+        start = time.monotonic()
+        with pytest.raises(TimeoutError):
+            session.request("GET", "https://reg.invalid/", {}, None, Way(0.3, 0.3, f"https://{address}"))
+        assert time.monotonic() - start < 5

@@ -19,7 +19,7 @@ from builder.oci.hosts import (
 )
 
 NEAR = ("127.1", "2130706433", "0x7f.1", "0177.0.0.1", "0.0.0.0", "0", "localhost.", "a.localhost", "169.254.169.254",
-        "[::]", "[::ffff:127.0.0.1]", "[fe80::1]")  # fmt: skip
+        "[::]", "[::ffff:127.0.0.1]", "[fe80::1]", "\uff11\uff12\uff17.0.0.1", "\uff4cocalhost")  # fmt: skip
 
 
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST", "127.0.0.1", "127.9.9.9", "[::1]", "::1"])
@@ -154,6 +154,7 @@ def test_what_is_no_web_url_has_no_origin(url: str) -> None:
         "https://-a/",
         "https://[::1]x/",
         "https://a:99999/",
+        "https://a\u2474/",  # "(1)" where it is looked up
     ],
 )
 def test_a_url_that_two_readers_may_read_in_two_ways_has_no_origin(url: str) -> None:
@@ -173,6 +174,12 @@ def test_odd_urls_that_are_clear_have_an_origin(url: str) -> None:
 def test_an_origin_has_its_default_port() -> None:
     """https://a and https://a:443 are one party; another port is another."""
     assert origin("https://A/x") == origin("https://a:443/y") != origin("https://a:444/")
+
+
+def test_an_origin_is_named_as_it_is_looked_up() -> None:
+    """Letters beyond ASCII are other spellings of what is asked for in the end, and all rules judge that."""
+    assert origin("https://B\u00fccher.example/") == origin("https://xn--bcher-kva.example/")
+    assert origin("https://\uff41.example/") == origin("https://a.example/")
 
 
 PROXIES = {"HTTPS_PROXY": "http://proxy:3128", "http": "proxy:3128", "no_proxy": ".corp, 10.0.0.0/8,exact.net:8443"}
@@ -202,6 +209,16 @@ def test_no_proxy_star_exempts_everything() -> None:
     """`*` turns proxies off; ALL_PROXY serves both schemes."""
     assert proxies_for("https://a/", {**PROXIES, "no_proxy": "*"}) == {}
     assert proxies_for("https://a/", {"ALL_PROXY": "http://p:1"}) == {"https": "http://p:1"}
+
+
+@pytest.mark.parametrize(
+    "rule", ["[2001:db8::1]", "[2001:db8::1]:443", "2001:db8::1", "2001:db8::/32", "b\u00fccher.example"]
+)
+def test_no_proxy_takes_addresses_and_names_as_people_write_them(rule: str) -> None:
+    """An IPv6 address with or without brackets, with a port, as a network; a name beyond ASCII."""
+    url = "https://xn--bcher-kva.example/" if rule.endswith("example") else "https://[2001:db8::1]/"
+    assert proxies_for(url, {"https": "http://p:1", "no_proxy": rule}) == {}
+    assert proxies_for("https://[2001:db9::1]:8443/", {"https": "http://p:1", "no_proxy": rule}) != {}
 
 
 @pytest.mark.parametrize(

@@ -336,3 +336,11 @@ def test_a_length_of_nothing_reads_no_chunks(rogue: Rogue) -> None:
     rogue.routes["/x"] = answer
     Http(Access(), QUICK).get(f"{rogue.url}/x", {}, {}).close()
     assert len(sent) < 500
+
+
+def test_a_place_in_utf_8_is_read_as_such(rogue: Rogue) -> None:
+    """Servers that do not quote the letters of a Location mean UTF-8, not the Latin-1 that HTTP once had."""
+    rogue.routes["/x"] = redirect("/\u00e9".encode().decode("latin-1"))
+    rogue.routes["/%C3%A9"] = body(b"ok")
+    with Http(Access(), QUICK).get(f"{rogue.url}/x", {}, {}) as response:
+        assert response.content == b"ok"
