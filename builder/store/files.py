@@ -93,6 +93,9 @@ def sync_file(path: Path) -> None:
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
         os.fsync(fd)
+    except OSError as error:
+        error.filename = str(path)  # fsync does not say whose disk it is
+        raise
     finally:
         os.close(fd)
 

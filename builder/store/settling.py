@@ -98,7 +98,10 @@ class Settling:
             raise
 
     def _put_aside(self, path: Path) -> None:
+        """Put aside what nothing but caches leads to: a name of an image leads to what was synced once."""
         try:
+            if not is_unsettled(os.lstat(path)):
+                return
             os.rename(path, self._area / "trash" / os.urandom(8).hex())
         except OSError:
             pass  # such a disk is past help; the bit and our mark stay

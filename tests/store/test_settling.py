@@ -133,6 +133,18 @@ def test_what_the_disk_refused_is_never_taken_for_settled(tmp_path: Path, monkey
     assert len(marks(store)) == 1
 
 
+def test_what_a_name_leads_to_stays(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A blob that was synced before it took the place of another one is not put aside, whatever the barrier meets."""
+    made(store)
+    name_an_image(store)
+    blob = made(store)
+    with monkeypatch.context() as disk:
+        disk.setattr(os, "fsync", refusing(blob))
+        with pytest.raises(StoreError, match="no space left"):
+            store.settle()
+    assert store.layers.find(DIFF_ID) is not None
+
+
 def refusing(path: Path) -> Callable[[int], None]:
     """An fsync(2) that fails for this file alone."""
     number, sync = path.stat().st_ino, os.fsync
