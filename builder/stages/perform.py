@@ -213,7 +213,8 @@ def _copying(step: CopyStep, found: Gathered, stack: Stack, hands: Hands) -> Wor
     if found.sketch is not None and found.is_new:
         return Work(found.sketch, lambda: key_of_copy(step, found, stack, hands), make, is_new=True)
     key = key_of_copy(step, found, stack, hands)
-    return Work(key, lambda: key, make)
+    # Whoever had the sketch for new may be doing it still: the turn is the same one.
+    return Work(found.sketch or key, lambda: key, make)
 
 
 def _run(step: RunStep, step_id: StepId, stack: Stack, built: Mapping[int, Stack], hands: Hands) -> Layer | None:
