@@ -37,16 +37,15 @@ class Settling:
 
     @contextmanager
     def naming(self, room: str, temporary: Path, final: Path, mode: int) -> Iterator[None]:
-        """While a finished file gets its mode and its name: with the bit, or on the disk where no file can have that.
-
-        Raises OSError.
+        """While a finished file gets its mode and its name: with the bit, or on the disk where no file can have that
+        or where boots cannot be told apart. Raises OSError.
         """
         with self._guard:
-            if self._mark is None:
-                self._mark = self._left_mark(f"{room}.{boot_id()}")
+            if self._mark is None and (boot := boot_id()) != UNKNOWN_BOOT:
+                self._mark = self._left_mark(f"{room}.{boot}")
             self._naming += 1
         try:
-            if not _mark_unsettled(temporary, mode):
+            if self._mark is None or not _mark_unsettled(temporary, mode):
                 os.chmod(temporary, mode)
                 files.sync_file(temporary)
             yield
@@ -157,8 +156,7 @@ def _mark_settled(path: Path) -> None:
 
 def mark_of_crash(name: str) -> bool:
     """Whether a mark is of a process that did not settle all, in a boot that is over."""
-    boot = name.partition(".")[2]
-    return boot != boot_id() or boot == UNKNOWN_BOOT
+    return name.partition(".")[2] != boot_id()
 
 
 def boot_id() -> str:
@@ -166,4 +164,4 @@ def boot_id() -> str:
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
     except OSError:
-        return UNKNOWN_BOOT  # no /proc: then all boots look alike
+        return UNKNOWN_BOOT  # no /proc: all boots look alike

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from builder.errors import StoreError
-from builder.store import Store
+from builder.store import Store, settling
 from builder.store.settling import boot_id, mark_of_crash
 from builder.values.digest import DiffId, Digest
 from builder.values.image import MEDIA_MANIFEST, Descriptor
@@ -92,12 +92,16 @@ def test_settling_what_was_removed(store: Store) -> None:
     name_an_image(store)
 
 
-@pytest.mark.parametrize(
-    ("name", "expected"), [("00.other-boot", True), (f"00.{boot_id()}", False), ("00.unknown", True)]
-)
+@pytest.mark.parametrize(("name", "expected"), [("00.other-boot", True), (f"00.{boot_id()}", False)])
 def test_marks_of_a_crash(name: str, expected: bool) -> None:
-    """Marks of other boots, and of those that cannot be told apart, tell of a crash."""
+    """Marks of other boots tell of a crash."""
     assert mark_of_crash(name) is expected
+
+
+def test_boots_that_cannot_be_told_apart(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the number of the boot nothing waits for the barrier, since no mark could tell of a crash."""
+    monkeypatch.setattr(settling, "boot_id", lambda: settling.UNKNOWN_BOOT)
+    assert is_settled(made(store)) and marks(store) == []
 
 
 def test_a_disk_that_fails_leaves_the_mark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
