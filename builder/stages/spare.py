@@ -39,7 +39,9 @@ def _spared(layers: tuple[Layer, ...], hands: Hands) -> frozenset[Layer]:
     unread = [layer for layer in layers if hands.store.layers.find(layer.diff_id) is None]
     if not unread:
         return frozenset()
-    from builder.store.promised import promised
+    from builder.store.promised import hold_to, promised
 
     elsewhere = promised(hands.store)
-    return frozenset(layer for layer in unread if layer.descriptor.digest in elsewhere)
+    spared = frozenset(layer for layer in unread if layer.descriptor.digest in elsewhere)
+    hold_to({layer.descriptor.digest for layer in spared}, hands.store)
+    return spared

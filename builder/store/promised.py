@@ -7,8 +7,9 @@ layer is promised it is not lost, and the record of the pull stays for as long a
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
+from builder.declare import replace
 from builder.store import descriptors, files
 from builder.store.store import Store
 from builder.values.digest import Digest
@@ -24,14 +25,28 @@ def promised(store: Store) -> frozenset[Digest]:
     """
     found: set[Digest] = set()
     for manifest in set(_manifests(store)):
-        try:
-            path = store.root / "blobs" / "sha256" / manifest.digest.hex
-            listed = files.decode(files.read_bounded(path, HIGHEST_DOCUMENT_BYTES)).get("layers")
-            layers = listed if isinstance(listed, list) else []
-            found.update([descriptors.from_json(layer).digest for layer in layers])
-        except (OSError, ValueError):
-            continue
+        found |= _layers_of(manifest, store)
     return frozenset(found)
+
+
+def hold_to(layers: Collection[Digest], store: Store) -> None:
+    """Remember the pulled images that promise any of these layers by their digests too: a tag that is asked again may
+    lead elsewhere, and what it led to before would be forgotten. Raises StoreError.
+    """
+    for name, platform, manifest in store.pulled.all():
+        if name.digest is None and not _layers_of(manifest, store).isdisjoint(layers):
+            lasting = replace(name, tag=None, digest=manifest.digest)
+            if store.pulled.find(lasting, platform) != manifest:
+                store.pulled.put(lasting, platform, manifest)
+
+
+def _layers_of(manifest: Descriptor, store: Store) -> set[Digest]:
+    try:
+        path = store.root / "blobs" / "sha256" / manifest.digest.hex
+        listed = files.decode(files.read_bounded(path, HIGHEST_DOCUMENT_BYTES)).get("layers")
+        return {descriptors.from_json(layer).digest for layer in (listed if isinstance(listed, list) else [])}
+    except (OSError, ValueError):
+        return set()
 
 
 def _manifests(store: Store) -> Iterator[Descriptor]:

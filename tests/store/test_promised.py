@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from builder.store import Store
-from builder.store.promised import promised
+from builder.store.promised import hold_to, promised
 from tests.store import stocks
 
 
@@ -16,6 +16,23 @@ def test_the_layers_of_pulled_images_are_promised(store: Store) -> None:
     assert promised(store) == {stocks.layer(store, text).descriptor.digest for text in ("one", "two")}
     os.unlink(store.root / "blobs" / "sha256" / base.manifest.digest.hex)
     assert promised(store) == set()
+
+
+def test_a_promise_is_held_to(store: Store) -> None:
+    """Where a layer is that somebody relies on is remembered by a digest: asking the tag again forgets nothing."""
+    base, other = stocks.base(store, "debian:12", "one"), stocks.base(store, "alpine:3", "two")
+    wanted = stocks.layer(store, "one").descriptor.digest
+    hold_to({wanted}, store)
+    hold_to({wanted}, store)
+    assert sorted(str(name).rpartition("/")[2] for name, _, _ in store.pulled.all()) == [
+        "alpine:3",
+        "debian:12",
+        f"debian@{base.manifest.digest}",
+    ]
+    for name, platform, _ in store.pulled.all():
+        if name.tag == "12":
+            store.pulled.put(name, platform, other.manifest)
+    assert wanted in promised(store)
 
 
 def test_damage_promises_nothing(store: Store) -> None:
