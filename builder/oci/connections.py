@@ -21,6 +21,7 @@ from builder.declare import dataclass
 from builder.oci.hosts import Origin, names_of, origin, proxy_origin
 
 _MOST_IDLE = 16  # connections to one server
+_MOST_SERVERS = 8  # with idle connections: a registry may send us to a new one each time
 _GRACE_S = 0.5  # what comes at the last moment may be read
 _USUAL = {"User-Agent": "pybuild", "Accept": "*/*", "Accept-Encoding": "identity"}
 _KEPT = "!#$%&'()*+,/:;=?@[]~"  # of a path or query as it is; `%` too: what is quoted already stays so
@@ -175,11 +176,15 @@ class Session:
 
     def _back(self, key: tuple[Origin, str], connection: _Connection, again: bool) -> None:
         with self._lock:
-            idle = self._idle.setdefault(key, [])
+            idle = self._idle.pop(key, [])
+            given_up = [connection]
             if again and len(idle) < _MOST_IDLE:
-                idle.append(connection)
-                return
-        connection.close()
+                idle.append(given_up.pop())
+            self._idle[key] = idle  # the last one now
+            if len(self._idle) > _MOST_SERVERS:
+                given_up += self._idle.pop(next(iter(self._idle)))
+        for each in given_up:
+            each.close()
 
 
 class _Raw(http.client.HTTPResponse):
