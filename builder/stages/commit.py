@@ -10,7 +10,6 @@ from builder.stages.hands import Hands
 from builder.stages.recompress import remember_made
 from builder.tree import bounds
 from builder.tree.pack import Item, pack_watched
-from builder.tree.view import View
 from builder.values.compression import Compression
 from builder.values.digest import DiffId, Digest
 from builder.values.image import MEDIA_LAYER, MEDIA_LAYER_GZIP, MEDIA_LAYER_ZSTD, Layer
@@ -96,28 +95,6 @@ def _refuse_leaks(hits: Sequence[tuple[int, int]], sought: tuple[Sought, ...], f
         from builder.stages.leaks import refuse_new
 
         refuse_new(hits, sought, files)
-
-
-def with_parents(items: Sequence[Item], view: View) -> list[Item]:
-    """The items of a layer over `view`, and before them the directories of the view that they are in, as they are.
-
-    A directory that a layer does not mention is of root and 0755 for some tools (buildah 1.28.2, overlay driver):
-    a file copied to /tmp would make it an ordinary directory.
-    """
-    paths = {item.entry.path for item in items}
-    seen: set[bytes] = set()
-    above: list[Item] = []
-    for path in paths:
-        while (path := path.rpartition(b"/")[0]) and path not in seen:
-            seen.add(path)
-            located = None if path in paths else view.get(path)
-            if located is not None:
-                above.append(Item(located.entry))
-    return sorted([*above, *items], key=_path_of)
-
-
-def _path_of(item: Item) -> bytes:
-    return item.entry.path
 
 
 def remember(key: CacheKey, layer: Layer | None, hands: Hands) -> StepRecord:

@@ -12,11 +12,11 @@ from contextlib import ExitStack
 from builder.declare import dataclass, field, replace
 from builder.errors import PybuildError
 from builder.stages.add import Download, archive_of, arrived, place_archive
-from builder.stages.commit import commit_items, with_parents
+from builder.stages.commit import commit_items
 from builder.stages.copy_sources import Gathered
 from builder.stages.hands import Hands
 from builder.stages.modes import parse_mode
-from builder.stages.place import FIXED_MTIME_NS, Attributes, Placement
+from builder.stages.place import FIXED_MTIME_NS, Attributes, Placement, Supply
 from builder.stages.repositories import checked_out
 from builder.stages.select import Picked, Selection, need_directory, select
 from builder.stages.source_tree import HostTree
@@ -40,7 +40,7 @@ def make_layer(step: CopyStep, found: Gathered, stack: Stack, hands: Hands) -> L
             _Copying(step, found, placement, hands).place()
             for commit in found.commits:
                 _place_repository(kept.enter_context(checked_out(commit, hands)), step, placement, hands)
-            layer = commit_items(with_parents(placement.sorted_items(), view), hands)
+            layer = commit_items(placement.items_with_parents(), hands)
     except PybuildError as error:
         raise error.at(step.span) from None
     if found.sketch is not None:  # before the step's record: without this nobody would look for that one
@@ -69,12 +69,13 @@ class _Copying:
     found: Gathered
     placement: Placement
     hands: Hands
-    contents: dict[bytes, tuple[str, Content]] = field(default_factory=dict)
+    supply: Supply = field(init=False)
 
     def place(self) -> None:
         destination = self.placement.resolve(os.fsencode(self.step.destination))
         into = self._is_into(destination)
-        self._open_contents()
+        files = [entry for entry in self.found.files if entry.kind is Kind.FILE]
+        self.supply = Supply(self.found.tree.contents(files))
         for one in self.found.picked:
             if one.entry.kind is Kind.DIR and not self.step.parents:
                 self._place_directory(destination, one)
@@ -101,23 +102,11 @@ class _Copying:
             need_directory(len(self.found.picked), self.step.destination, self.step.span)
         return False
 
-    def _open_contents(self) -> None:
-        files = [entry for entry in self.found.files if entry.kind is Kind.FILE]
-        contents = self.found.tree.contents(files)
-        self.contents = dict(zip((entry.path for entry in files), contents, strict=True))
-
-    def _source(self, entry: Entry) -> tuple[Entry, Content]:
-        """The entry as it goes into the layer: with its content's digest. (Those of the host are of root already.)"""
-        digest, content = self.contents.get(entry.path, ("", None))
-        if entry.offset != -1 or entry.digest != digest:
-            entry = entry._replace(offset=-1, digest=digest)
-        return entry, content
-
     def _make_through(self, destination: bytes, one: Picked) -> None:
         for inside, entry in one.through:
             path = self.placement.resolve(_joined(destination, inside))
             self.placement.make_parents(path)
-            self.placement.put_directory(path, self._source(entry)[0])
+            self.placement.put_directory(path, entry)
 
     def _place_directory(self, destination: bytes, one: Picked) -> None:
         """A directory's contents go into the destination.
@@ -130,19 +119,17 @@ class _Copying:
         if not self.step.parents and place.look(destination) is None:
             place.make_directory(destination)
         if not place.is_directory(destination):
-            place.put_directory(destination, self._source(one.entry)[0])
+            place.put_directory(destination, one.entry)
         for inside, entry in one.below:
             path = _joined(destination, inside)
-            source, content = self._source(entry)
             if entry.kind is Kind.DIR:
-                place.put_directory(path, source)
+                place.put_directory(path, entry)
             else:
                 place.make_parents(path)
-                place.put_file(path, source, content, self.found.tree.identity(entry))
+                place.put_file(path, entry, self.supply, self.found.tree.identity(entry))
 
     def _place_file(self, destination: bytes, into: bool, one: Picked) -> None:
-        source, content = self._source(one.entry)
-        if self.step.unpack and source.kind is Kind.FILE:
+        if self.step.unpack and one.entry.kind is Kind.FILE:
             (opener,) = self.found.tree.openers([one.entry])
             archive = archive_of(shown(one.entry.path), opener, self.hands)
             if archive is not None:
@@ -150,7 +137,7 @@ class _Copying:
                 return
         if self.step.parents:
             self._make_through(destination, one)
-        self._put_file(destination, into, one.name, (source, content))
+        self._put_file(destination, into, one.name, (one.entry, self.supply))
 
     def _place_download(self, destination: bytes, into: bool, fetched: Download) -> None:
         if self.step.unpack_downloads:
@@ -161,7 +148,7 @@ class _Copying:
         entry = fetched.entry(self._made_mtime_ns)
         self._put_file(destination, into, os.fsencode(fetched.name), (entry, fetched.open))
 
-    def _put_file(self, destination: bytes, into: bool, name: bytes, source: tuple[Entry, Content]) -> None:
+    def _put_file(self, destination: bytes, into: bool, name: bytes, source: tuple[Entry, Content | Supply]) -> None:
         path = self.placement.resolve(_joined(destination, name)) if into else destination
         self.placement.make_parents(path)
         self.placement.put_file(path, *source)

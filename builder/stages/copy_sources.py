@@ -57,12 +57,11 @@ def gather(step: CopyStep, tree: SourceTree, stack: Stack, hands: Hands) -> Gath
     need_directory(count, step.destination, step.span)
     downloads = _downloads(step, hands) if step.downloads else ()
     commits = _commits(step, hands) if step.repositories else ()
-    rows = [row for one in picked for row in ((b"", one.entry), *one.below)]
-    files = [entry for _, entry in rows if entry.kind is Kind.FILE or entry.kind is Kind.HARDLINK]
+    files = [entry for _, entry in _rows(picked) if entry.kind is Kind.FILE or entry.kind is Kind.HARDLINK]
     facts: list[Plain] = [["source", os.fsdecode(one.name), len(one.below), len(one.through)] for one in picked]
     facts += [wanted.facts() for wanted in downloads]
     facts += [[commit.facts(), list(step.excludes)] for commit in commits]
-    digest = digest_of_facts(chain(facts, _facts(rows, keep_owner=not isinstance(tree, HostTree))))
+    digest = digest_of_facts(chain(facts, _facts(_rows(picked), keep_owner=not isinstance(tree, HostTree))))
     if not isinstance(tree, HostTree) or not _is_large(files):
         return Gathered(tree, picked, files, downloads, commits, digest)
     sketch = sketch_key(step, stack.chain, [digest])
@@ -72,7 +71,7 @@ def gather(step: CopyStep, tree: SourceTree, stack: Stack, hands: Hands) -> Gath
 
 def key_of_copy(step: CopyStep, found: Gathered, stack: Stack, hands: Hands) -> CacheKey:
     """The key of the step. What nobody has read yet is read for it. Raises ContextError."""
-    return copy_key(step, stack.chain, [found.facts, *found.tree.digests(found.files)], hands.request)
+    return copy_key(step, stack.chain, chain((found.facts,), found.tree.digests(found.files)), hands.request)
 
 
 def _downloads(step: CopyStep, hands: Hands) -> tuple[Download | Promised, ...]:
@@ -89,6 +88,11 @@ def _commits(step: CopyStep, hands: Hands) -> tuple[Commit, ...]:
 
 def _is_large(files: Sequence[Entry]) -> bool:
     return sum([entry.size for entry in files]) + _FILE_BYTES * len(files) > _LARGE_BYTES
+
+
+def _rows(picked: Iterable[Picked]) -> Iterator[tuple[bytes, Entry]]:
+    """All that was picked: what a word names with the path b"", what is in a directory with the path inside it."""
+    return (row for one in picked for row in chain(((b"", one.entry),), one.below))
 
 
 def _facts(rows: Iterable[tuple[bytes, Entry]], *, keep_owner: bool) -> Iterator[Plain]:

@@ -127,7 +127,7 @@ class Contexts:
         self._request = request
         self._store = store
         self._images = images
-        self._open: dict[str | None, tuple[HostTree, Fingerprints]] = {}
+        self._open: dict[str | None, HostTree] = {}
         self._opening = threading.Lock()
         self.mirrors = Mirrors(store)
 
@@ -137,7 +137,7 @@ class Contexts:
             if None not in self._open:
                 rules = read_ignore_rules(self._request)
                 self._open[None] = self._opened(self._request.context, rules, "the build context")
-            return self._open[None][0]
+            return self._open[None]
 
     def named(self, name: str) -> HostTree | None:
         """The directory that a named context is, or None where the name means an image. Raises ContextError."""
@@ -148,20 +148,20 @@ class Contexts:
                     return None
                 rules = IgnoreRules.parse(_ignore_text(path / ".dockerignore") or "", f"{path}/.dockerignore")
                 self._open[name] = self._opened(path, rules, f"the context {name}")
-            return self._open[name][0]
+            return self._open[name]
 
-    def _opened(self, path: Path, rules: IgnoreRules, title: str) -> tuple[HostTree, Fingerprints]:
+    def _opened(self, path: Path, rules: IgnoreRules, title: str) -> HostTree:
         root = host_directory(path, title)
         fingerprints = Fingerprints.load(self._store.fingerprint_path(path.resolve()))
-        return HostTree(root, rules, fingerprints, title), fingerprints
+        return HostTree(root, rules, fingerprints, title)
 
     def close(self) -> None:
         """Let go of the directories."""
-        for tree, _ in self._open.values():
+        for tree in self._open.values():
             tree.close()
         self._open.clear()
 
     def save(self) -> None:
         """Keep what was learnt about unchanged files for the next build."""
-        for _, fingerprints in self._open.values():
-            fingerprints.save()
+        for tree in self._open.values():
+            tree.save()

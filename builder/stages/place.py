@@ -8,7 +8,8 @@ builder. No file is opened here.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable, Iterator
+from typing import NamedTuple
 
 from builder.declare import dataclass, field
 from builder.errors import BuildfileError
@@ -46,13 +47,30 @@ class Attributes:
 
     def applied(self, entry: Entry, path: bytes) -> Entry:
         """The entry as it is at `path` of the layer: with these attributes, and its time cut to a whole second."""
-        _, kind, mode, uid, gid, size, mtime_ns, link, xattrs, offset, digest, rdev = entry
+        _, kind, mode, uid, gid, size, mtime_ns, link, xattrs, _, digest, rdev = entry
         if self.owner is not None:
             uid, gid = self.owner
         if self.change_mode is not None and kind is not Kind.SYMLINK:
             mode = self.change_mode(mode, kind is Kind.DIR)
         mtime_ns -= mtime_ns % _SECOND_NS
-        return Entry(path, kind, mode, uid, gid, size, mtime_ns, link, xattrs, offset, digest, rdev)
+        return Entry(path, kind, mode, uid, gid, size, mtime_ns, link, xattrs, -1, digest, rdev)
+
+
+@dataclass(frozen=True, slots=True)
+class Supply:
+    """Contents that are asked for when the layer is packed, by the entries of their source."""
+
+    of: Callable[[Entry], Content]
+
+
+class Placed(NamedTuple):
+    """What is at a path of the new layer: a directory as it will be, anything else as its source has it.
+
+    There may be hundreds of thousands: so the entry is the source's own, and becomes the layer's when it is packed.
+    """
+
+    entry: Entry
+    content: Content | Supply = None
 
 
 @dataclass
@@ -62,10 +80,10 @@ class Placement:
     view: View
     attributes: Attributes
     span: Span
-    items: dict[bytes, Item] = field(default_factory=dict)
+    items: dict[bytes, Placed] = field(default_factory=dict)
     same: dict[bytes, Hashable] = field(default_factory=dict)  # path → the file that it is one of several names of
     hidden: set[bytes] = field(default_factory=set)  # what of the layers below the new one replaces as a whole
-    _names: dict[bytes, set[bytes]] = field(default_factory=dict)  # of `items`, by the directory that they are in
+    _names: dict[bytes, set[bytes]] | None = None  # of `items`, by the directory that they are in; see `remove`
     _made_bytes: int = 0
     _whole: bytes = b""  # a directory that was seen to be there with all above it: entries come grouped by directory
 
@@ -87,6 +105,10 @@ class Placement:
     def remove(self, path: bytes) -> None:
         """Take back what was placed at this real path and below it; what the layers below have is not concerned."""
         self._whole = b""
+        if self._names is None:  # only archives take something back: other copies go without
+            self._names = {}
+            for placed in self.items:
+                self._note(placed, self._names)
         parent, _, name = path.rpartition(b"/")
         self._names.get(parent, set()).discard(name)
         waiting = [path]
@@ -96,10 +118,14 @@ class Placement:
             self.same.pop(at, None)
             waiting += [at + b"/" + name for name in self._names.pop(at, ())]
 
-    def _put(self, path: bytes, item: Item) -> None:
-        self.items[path] = item
+    def _put(self, path: bytes, placed: Placed) -> None:
+        self.items[path] = placed
+        if self._names is not None:
+            self._note(path, self._names)
+
+    def _note(self, path: bytes, names: dict[bytes, set[bytes]]) -> None:
         parent, _, name = path.rpartition(b"/")
-        self._names.setdefault(parent, set()).add(name)
+        names.setdefault(parent, set()).add(name)
 
     def _is_hidden(self, path: bytes) -> bool:
         parts = path.split(b"/")
@@ -165,7 +191,7 @@ class Placement:
             )
         owner = self.attributes.owner or (0, 0)
         made = Entry(path, Kind.DIR, self.attributes.made_mode, *owner, mtime_ns=self.attributes.made_mtime_ns)
-        self._put(path, Item(made, None))
+        self._put(path, Placed(made))
 
     def put_directory(self, path: bytes, source: Entry) -> None:
         """A directory of the source at the real path `path`: made, or given the source's mode and owner."""
@@ -178,32 +204,62 @@ class Placement:
             return
         new = self.attributes.applied(source, path)
         if old is None or (old.mode, old.uid, old.gid, old.xattrs) != (new.mode, new.uid, new.gid, new.xattrs):
-            self._put(path, Item(new, None))
+            self._put(path, Placed(new))
 
-    def put_file(self, path: bytes, source: Entry, content: Content, identity: Hashable = None) -> None:
+    def put_file(self, path: bytes, source: Entry, content: Content | Supply, identity: Hashable = None) -> None:
         """Anything that is not a directory at the real path `path`; files of one `identity` become hard links."""
         old = self.look(path)
         if path == b"" or (old is not None and old.kind is Kind.DIR):
             raise BuildfileError(
                 f"cannot copy a {_noun(source.kind)} to {_shown(path)}: a directory is there", span=self.span
             )
-        self._put(path, Item(self.attributes.applied(source, path), content))
+        self._put(path, Placed(source, content))
         self.same.pop(path, None)
         if identity is not None and source.kind is Kind.FILE:
             self.same[path] = identity
 
-    def sorted_items(self) -> list[Item]:
+    def sorted_items(self) -> Iterator[Item]:
         """The layer's entries in the order in which they are packed; a hard link stands after its file."""
+        return self._items_of(sorted(self.items))
+
+    def items_with_parents(self) -> Iterator[Item]:
+        """The same, and before them the directories of the layers below that they are in, as they are there.
+
+        A directory that a layer does not mention is of root and 0755 for some tools (buildah 1.28.2, overlay driver):
+        a file copied to /tmp would make it an ordinary directory.
+        """
+        return self._items_of(sorted([*self.items, *self._above()]))
+
+    def _above(self) -> set[bytes]:
+        """The directories that entries of the new layer are in, as far as they are of the layers below."""
+        seen: set[bytes] = set()
+        for path in self.items:
+            while (path := path.rpartition(b"/")[0]) and path not in seen:
+                seen.add(path)
+        return {path for path in seen if path not in self.items and self.view.get(path) is not None}
+
+    def _items_of(self, paths: list[bytes]) -> Iterator[Item]:
         first: dict[Hashable, bytes] = {}
-        items = []
-        for path in sorted(self.items):
-            item = self.items[path]
-            identity = self.same.get(path)
-            target = path if identity is None else first.setdefault(identity, path)
-            if target != path:
-                item = Item(item.entry._replace(kind=Kind.HARDLINK, link=target, size=0, digest=""), None)
-            items.append(item)
-        return items
+        for path in paths:
+            target = first.setdefault(self.same[path], path) if path in self.same else path
+            if target == path:
+                yield self._item(path)
+            else:
+                entry = self.attributes.applied(self.items[path].entry, path)
+                yield Item(entry._replace(kind=Kind.HARDLINK, link=target, size=0, digest=""))
+
+    def _item(self, path: bytes) -> Item:
+        placed = self.items.get(path)
+        if placed is None:
+            located = self.view.get(path)
+            assert located is not None, "only what the layers below have is asked for"
+            return Item(located.entry)
+        entry, content = placed
+        if entry.kind is Kind.DIR:
+            return Item(entry)
+        if isinstance(content, Supply):
+            content = content.of(entry) if entry.kind is Kind.FILE else None
+        return Item(self.attributes.applied(entry, path), content)
 
 
 def _shown(path: bytes) -> str:

@@ -7,7 +7,7 @@ Source: the Dockerfile reference, COPY (wildcards by Go's filepath.Match, `**`, 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from builder.declare import dataclass
 from builder.errors import BuildfileError, ContextError, PybuildError
@@ -30,8 +30,27 @@ class Picked:
     entry: Entry
     name: bytes
     path: bytes = b""
-    below: tuple[tuple[bytes, Entry], ...] = ()
+    below: Collection[tuple[bytes, Entry]] = ()
     through: tuple[tuple[bytes, Entry], ...] = ()
+
+
+class _Inside(Collection[tuple[bytes, Entry]]):
+    """Entries with their paths inside a directory. The pairs are made when they are asked for: kept, they would take as
+    much room as half of the entries."""
+
+    def __init__(self, top: bytes, entries: list[Entry]) -> None:
+        self._cut = len(top) + 1 if top else 0
+        self._entries = entries
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __iter__(self) -> Iterator[tuple[bytes, Entry]]:
+        cut = self._cut
+        return ((entry.path[cut:], entry) for entry in self._entries)
+
+    def __contains__(self, pair: object) -> bool:
+        return any(pair == one for one in self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,21 +129,22 @@ def _one(tree: SourceTree, path: bytes, prefix: bytes, how: Selection, rules: Ig
     if entry.kind in (Kind.CHAR, Kind.BLOCK, Kind.SOCKET):
         raise ContextError(f'"/{os.fsdecode(path)}" in {tree.title} is a device or socket, which no layer holds')
     name = path[len(prefix) :].lstrip(b"/")
-    below = tuple(_below(tree, real, name if how.parents else b"", rules)) if entry.kind is Kind.DIR else ()
+    below: Collection[tuple[bytes, Entry]] = ()
+    if entry.kind is Kind.DIR:
+        below = _Inside(real, list(_below(tree, real, name if how.parents else b"", rules)))
     if not how.parents:
         return Picked(entry, path.rpartition(b"/")[2], path, below)
     return Picked(entry, name, name, below, tuple(_through(tree, prefix, name)))
 
 
-def _below(tree: SourceTree, top: bytes, name: bytes, rules: IgnoreRules | None) -> Iterator[tuple[bytes, Entry]]:
+def _below(tree: SourceTree, top: bytes, name: bytes, rules: IgnoreRules | None) -> Iterator[Entry]:
     """A directory's contents without what --exclude names: below the directory itself, or with --parents `name`."""
     cut = len(top) + 1 if top else 0
     for entry in walk(tree, top):
         if entry.kind in (Kind.CHAR, Kind.BLOCK, Kind.SOCKET):
             continue
-        inside = entry.path[cut:]
-        if not _is_excluded(_joined(name, inside), rules):
-            yield inside, entry
+        if rules is None or not _is_excluded(_joined(name, entry.path[cut:]), rules):
+            yield entry
 
 
 def _through(tree: SourceTree, prefix: bytes, name: bytes) -> Iterator[tuple[bytes, Entry]]:

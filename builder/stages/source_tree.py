@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -19,8 +18,9 @@ from builder.lang.suggest import did_you_mean
 from builder.stages.layers import Layers
 from builder.tree import bounds
 from builder.tree.fingerprint import Fingerprints, changed
+from builder.tree.listing import Listing, Places
 from builder.tree.safe import Root, Walk, shown
-from builder.tree.scan import OpenFiles, Scanned, list_directory
+from builder.tree.scan import OpenFiles, list_directory
 from builder.values.entry import Entry, Kind
 from builder.values.limits import raised_by
 from builder.values.stack import Stack
@@ -52,11 +52,11 @@ class SourceTree(Protocol):
     def unread(self, entries: Sequence[Entry]) -> list[Entry]:
         """Those of these files whose digests nobody knows without reading them."""
 
-    def digests(self, entries: Sequence[Entry]) -> list[str]:
-        """The sha256 (hex) of the content of each of these files, read where it has to be."""
+    def digests(self, entries: Sequence[Entry]) -> Iterator[str]:
+        """The sha256 (hex) of the content of each of these files, read where it has to be, while they are asked for."""
 
-    def contents(self, entries: Sequence[Entry]) -> list[tuple[str, Content]]:
-        """For each of these files its digest, "" while nobody knows it, and its content to be packed."""
+    def contents(self, entries: Sequence[Entry]) -> Callable[[Entry], Content]:
+        """A function that gives the content of each of these files, to be packed. For one thread."""
 
     def openers(self, entries: Sequence[Entry]) -> list[Opener]:
         """For each of these files a function that opens its content; an fd positioned at its start."""
@@ -122,10 +122,11 @@ class HostTree:
         self._root = root
         self._rules = rules
         self._fingerprints = fingerprints
-        self._listed: dict[bytes, dict[bytes, Scanned]] = {}
-        self._digests: dict[bytes, str] = {}
+        self._listed: dict[bytes, Listing] = {}
         self._shown: dict[bytes, list[Entry]] = {}
+        self._listing = threading.Lock()
         self._hashing = threading.Lock()  # what two targets copy is read once
+        self._learning = threading.Lock()
 
     def close(self) -> None:
         """Let go of the directory."""
@@ -134,10 +135,9 @@ class HostTree:
     def look(self, path: bytes) -> Entry | None:
         if not path:
             return Entry(b"", Kind.DIR, 0o755)
-        scanned = self._scanned(path)
-        if scanned is None or not self._visible(scanned.entry):
-            return None
-        return scanned.entry
+        listing = self._list(path.rpartition(b"/")[0])
+        at = listing.place_of(path)
+        return listing.entries[at] if at >= 0 and self._visible(listing.entries[at]) else None
 
     def names(self, path: bytes) -> Sequence[bytes]:
         cut = len(path) + 1 if path else 0
@@ -146,20 +146,21 @@ class HostTree:
     def entries(self, path: bytes) -> Sequence[Entry]:
         found = self._shown.get(path)
         if found is None:
-            seen = [scanned.entry for scanned in self._list(path).values() if self._visible(scanned.entry)]
-            found = self._shown.setdefault(path, seen)
+            found = self._list(path).entries
+            if self._rules.patterns:
+                found = self._shown.setdefault(path, list(filter(self._visible, found)))
         return found
 
-    def _scanned(self, path: bytes) -> Scanned | None:
-        parent, _, name = path.rpartition(b"/")
-        rows = self._listed.get(parent)
-        return (self._list(parent) if rows is None else rows).get(name)
-
-    def _list(self, path: bytes) -> dict[bytes, Scanned]:
-        rows = self._listed.get(path)
-        if rows is None:
-            rows = self._listed.setdefault(path, list_directory(self._root, path))
-        return rows
+    def _list(self, path: bytes) -> Listing:
+        listing = self._listed.get(path)
+        if listing is None:
+            with self._listing:
+                listing = self._listed.get(path)
+                if listing is None:
+                    listing = Listing(list_directory(self._root, path).values())
+                    self._fingerprints.recall(path, listing)
+                    self._listed[path] = listing
+        return listing
 
     def _visible(self, entry: Entry) -> bool:
         if not self._rules.patterns:
@@ -176,50 +177,41 @@ class HostTree:
         waiting = [top]
         while waiting:
             path = waiting.pop()
-            for name, scanned in self._list(path).items():
-                child = path + b"/" + name
-                text = os.fsdecode(child)
+            for entry in self._list(path).entries:
+                text = os.fsdecode(entry.path)
                 if not self._rules.excludes(text):
                     return True
-                if scanned.entry.kind is Kind.DIR and self._rules.may_readmit_below(text):
-                    waiting.append(child)
+                if entry.kind is Kind.DIR and self._rules.may_readmit_below(text):
+                    waiting.append(entry.path)
         return False
 
     def unread(self, entries: Sequence[Entry]) -> list[Entry]:
         self._require_room(entries)
-        digests, known = self._digests, self._fingerprints.known
+        places = Places(self._list)
         unread = []
-        with self._hashing:
-            for entry in entries:
-                path = entry.path
-                if path not in digests:
-                    scanned = self._scanned(path)
-                    digest = "" if scanned is None else known(scanned)
-                    if digest:
-                        digests[path] = digest
-                    else:
-                        unread.append(entry)
+        for entry in entries:
+            listing, at = places.find(entry)
+            if not listing.digest(at):
+                unread.append(entry)
         return unread
 
-    def digests(self, entries: Sequence[Entry]) -> list[str]:
-        files = OpenFiles(self._root)
-        for entry in self.unread(entries):
-            with self._hashing:
-                if entry.path not in self._digests:
-                    self._digests[entry.path] = self._digest(files, entry)
-        return [self._digests[entry.path] for entry in entries]
+    def digests(self, entries: Sequence[Entry]) -> Iterator[str]:
+        self._require_room(entries)
+        return self._digests_of(entries)
 
-    def contents(self, entries: Sequence[Entry]) -> list[tuple[str, Content]]:
-        files = OpenFiles(self._root)
-        found: list[tuple[str, Content]] = []
+    def _digests_of(self, entries: Sequence[Entry]) -> Iterator[str]:
+        files, places = OpenFiles(self._root), Places(self._list)
         for entry in entries:
-            digest = self._digests.get(entry.path, "")
-            scanned = None if digest else self._scanned(entry.path)
-            if scanned is None:
-                found.append((digest, self._opener(files, entry.path)))
-            else:
-                found.append(("", _Unread(self, files, scanned)))
-        return found
+            listing, at = places.find(entry)
+            digest = listing.digest(at)
+            if not digest:
+                with self._hashing:
+                    digest = listing.digest(at) or self._fingerprints.read(files, listing, at)
+            yield digest
+
+    def contents(self, entries: Sequence[Entry]) -> Callable[[Entry], Content]:  # noqa: ARG002  each is found by itself
+        files, places = OpenFiles(self._root), Places(self._list)
+        return lambda entry: _OnceRead(self, files, *places.find(entry))
 
     def _require_room(self, entries: Sequence[Entry]) -> None:
         """Raises ContextError for more than a layer holds, before a byte is read: a sparse file may say terabytes."""
@@ -233,24 +225,22 @@ class HostTree:
                 hint=f"leave out what is not needed by a line in .dockerignore; {raised_by('layer')}",
             )
 
-    def _digest(self, files: OpenFiles, entry: Entry) -> str:
-        scanned = self._scanned(entry.path)
-        if scanned is None:
-            raise ContextError(f"{shown(entry.path)} went away while it was read")
-        return self._fingerprints.digest_of(files, scanned)
+    def learn(self, listing: Listing, at: int, after: os.stat_result, digest: str) -> None:
+        """Take the digest of a file that was packed as everybody's answer; `after` is its status after reading.
 
-    def learn(self, scanned: Scanned, after: os.stat_result, digest: str, begun_ns: int) -> None:
-        """Take the digest of a file that was packed as everybody's answer.
-
-        `after` is its status after reading, `begun_ns` the time before. Raises ContextError where it is no longer what
-        was listed, or somebody has read something else.
+        Raises ContextError where it is no longer what was listed, or somebody has read something else.
         """
-        path = scanned.entry.path
-        if (after.st_size, after.st_mtime_ns) != (scanned.entry.size, scanned.mtime_ns):
-            raise changed(path)
-        if self._digests.setdefault(path, digest) != digest:
-            raise changed(path)
-        self._fingerprints.learn(scanned, after, digest, begun_ns)
+        with self._learning:
+            entry, known = listing.entries[at], listing.digest(at)
+            if known == digest:
+                return
+            if known or (after.st_size, after.st_mtime_ns) != (entry.size, entry.mtime_ns):
+                raise changed(entry.path)
+            self._fingerprints.learn(listing, at, after, digest)
+
+    def save(self) -> None:
+        """Keep what was learnt about unchanged files for the next build."""
+        self._fingerprints.save(self._listed)
 
     def openers(self, entries: Sequence[Entry]) -> list[Opener]:
         files = OpenFiles(self._root)
@@ -267,8 +257,7 @@ class HostTree:
             raise ContextError(f"cannot read {shown(path)} in {self.title}: {error.strerror}") from error
 
     def identity(self, entry: Entry) -> Hashable:
-        scanned = self._scanned(entry.path)
-        return None if scanned is None or scanned.names == 1 else (scanned.device, scanned.inode)
+        return self._list(entry.path.rpartition(b"/")[0]).shared.get(entry.path)
 
     def missing_hint(self, path: bytes) -> str | None:
         if path and self._rules.patterns and self._root.exists(path):
@@ -280,23 +269,22 @@ class HostTree:
         return did_you_mean(os.fsdecode(name), map(os.fsdecode, beside), top)
 
 
-class _Unread:
-    """A file of the host that is read when it is packed."""
+class _OnceRead:
+    """A file of the host that is read when it is packed: then its digest is known, or is the one that was known."""
 
-    __slots__ = ("_begun_ns", "_files", "_scanned", "_tree")
+    __slots__ = ("_at", "_files", "_listing", "_tree")
 
-    def __init__(self, tree: HostTree, files: OpenFiles, scanned: Scanned) -> None:
+    def __init__(self, tree: HostTree, files: OpenFiles, listing: Listing, at: int) -> None:
         self._tree = tree
         self._files = files
-        self._scanned = scanned
-        self._begun_ns = 0
+        self._listing = listing
+        self._at = at
 
     def open(self) -> int:
-        self._begun_ns = time.time_ns()
-        return self._tree.open_file(self._files, self._scanned.entry.path)
+        return self._tree.open_file(self._files, self._listing.entries[self._at].path)
 
     def learn(self, fd: int, digest: str) -> None:
-        self._tree.learn(self._scanned, os.fstat(fd), digest, self._begun_ns)
+        self._tree.learn(self._listing, self._at, os.fstat(fd), digest)
 
 
 class StackTree:
@@ -323,11 +311,12 @@ class StackTree:
     def unread(self, entries: Sequence[Entry]) -> list[Entry]:  # noqa: ARG002  the indexes have all digests
         return []
 
-    def digests(self, entries: Sequence[Entry]) -> list[str]:
-        return [entry.digest for entry in entries]
+    def digests(self, entries: Sequence[Entry]) -> Iterator[str]:
+        return (entry.digest for entry in entries)
 
-    def contents(self, entries: Sequence[Entry]) -> list[tuple[str, Content]]:
-        return list(zip(self.digests(entries), self.openers(entries), strict=True))
+    def contents(self, entries: Sequence[Entry]) -> Callable[[Entry], Content]:
+        openers = dict(zip((entry.path for entry in entries), self.openers(entries), strict=True))
+        return lambda entry: openers[entry.path]
 
     def openers(self, entries: Sequence[Entry]) -> list[Opener]:
         located = [self._located(entry) for entry in entries]

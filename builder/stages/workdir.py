@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from builder.errors import BuildfileError
-from builder.stages.commit import commit_items, with_parents
+from builder.stages.commit import commit_items
 from builder.stages.hands import Hands
 from builder.stages.place import FIXED_MTIME_NS, Attributes, Placement
 from builder.stages.users import account_of
@@ -27,5 +27,4 @@ def make_workdir(step: WorkdirStep, stack: Stack, hands: Hands) -> Layer | None:
         placement.make_directory(path)
     except BuildfileError as error:
         raise error.at(step.span) from None
-    items = with_parents(placement.sorted_items(), placement.view)
-    return commit_items(items, hands) if items else None
+    return commit_items(placement.items_with_parents(), hands) if placement.items else None

@@ -2,11 +2,12 @@
 
 A row is trusted when path, size, mtime, ctime and inode are as they were. ctime cannot be set by programs, so any
 change shows in it, except one within the same tick of the clock as the read. Therefore a file that was changed less
-than two seconds before it was read is not remembered (two seconds: FAT's ticks; ext4's are 4 ms or less).
+than two seconds before the build began is not remembered (two seconds: FAT's ticks; ext4's are 4 ms or less).
 
-The table is one JSON object: `version`, and the columns `paths`, `facts` ("size mtime_ns ctime_ns inode") and
-`digests` (sha256, hex). Columns, because that loads three times as fast as rows. It is a cache: one that cannot be
-read is an empty one.
+The table is JSON Lines: `{"version":2}`, then for each directory its path as a string, and after it lines of three
+columns: names, facts ("size mtime_ns ctime_ns inode") and digests (sha256, hex). Columns, because they load three times
+as fast as rows; lines, because a directory's are only parsed when it is listed, and none are ever all in memory. It is
+a cache: a table or a line that cannot be read is an empty one.
 """
 
 from __future__ import annotations
@@ -16,95 +17,144 @@ import hashlib
 import json
 import os
 import time
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 
 from builder.errors import ContextError
+from builder.tree.listing import Listing
 from builder.tree.safe import WrongKind, shown
-from builder.tree.scan import OpenFiles, Scanned
+from builder.tree.scan import OpenFiles
+from builder.values.entry import Entry
 
-FINGERPRINT_VERSION = 1
+FINGERPRINT_VERSION = 2
 _CLOCK_TICK_NS = 2_000_000_000
 _READ_BYTES = 1 << 20
-_MOST_UNSEEN = 100_000  # rows of files that this build did not ask for
+_ROWS = 1000  # of a line
+_MOST_UNSEEN_BYTES = 16 << 20  # of directories that this build did not list
 
 
 class Fingerprints:
-    """The remembered digests of one context. Safe to use from several threads."""
+    """The remembered digests of one context."""
 
-    def __init__(self, path: Path, known: dict[str, tuple[str, str]]) -> None:
+    def __init__(self, path: Path, known: dict[str, list[bytes]]) -> None:
         self._path = path
-        self._known = known  # path → facts, digest
-        self._seen: dict[str, tuple[str, str]] = {}
+        self._known = known  # directory → its lines, until it is listed
+        self._begun_ns = time.time_ns()
+        self._restless: set[bytes] = set()  # paths of files whose status was another one after they were read
         self._is_changed = False
 
     @classmethod
     def load(cls, path: Path) -> Fingerprints:
         """The table in the file `path`; an empty one where there is none that can be read."""
         try:
-            return cls(path, _columns(json.loads(path.read_bytes())))
+            return cls(path, _lines_of(path))
         except (OSError, ValueError, RecursionError):
             return cls(path, {})
 
-    def digest_of(self, files: OpenFiles, scanned: Scanned) -> str:
-        """The sha256 (hex) of a regular file of the context, read only if it is not remembered. Raises ContextError."""
-        known = self.known(scanned)
-        if known:
-            return known
-        begun_ns = time.time_ns()
-        digest, after = _read(files, scanned)
-        self.learn(scanned, after, digest, begun_ns)
+    def recall(self, directory: bytes, listing: Listing) -> None:
+        """Tell a new listing the digests of those files that are as they were. May be called once for a directory."""
+        for line in self._known.pop(_text(directory), ()):
+            try:
+                _recall(json.loads(line), directory, listing)
+            except (ValueError, TypeError, AttributeError, RecursionError):
+                continue
+
+    def read(self, files: OpenFiles, listing: Listing, at: int) -> str:
+        """The sha256 (hex) of a regular file of the context; it is read. Raises ContextError."""
+        digest, after = _read(files, listing.entries[at])
+        self.learn(listing, at, after, digest)
         return digest
 
-    def known(self, scanned: Scanned) -> str:
-        """The digest of a file that is remembered and unchanged; "" of any other."""
-        if not self._known:
-            return ""
-        entry, mtime_ns, ctime_ns, inode, _, _ = scanned
-        name = entry.path.decode("utf-8", "surrogateescape")
-        row = self._known.get(name)
-        if row is None or row[0] != f"{entry.size} {mtime_ns} {ctime_ns} {inode}":
-            return ""
-        self._seen[name] = row
-        return row[1]
+    def learn(self, listing: Listing, at: int, after: os.stat_result, digest: str) -> None:
+        """Take what was read of a file; `after` is its status after reading.
 
-    def learn(self, scanned: Scanned, after: os.stat_result, digest: str, begun_ns: int) -> None:
-        """Remember what was read of a file, unless it changed since it was `scanned`, or might have.
-
-        `after` is its status after reading, `begun_ns` the time before.
+        It is not remembered for other builds where it changed since it was listed.
         """
-        entry, mtime_ns, ctime_ns, inode, _, _ = scanned
-        same = ctime_ns == after.st_ctime_ns and inode == after.st_ino
-        same = same and entry.size == after.st_size and mtime_ns == after.st_mtime_ns
-        if same and ctime_ns < begun_ns - _CLOCK_TICK_NS:
-            facts = f"{entry.size} {mtime_ns} {ctime_ns} {inode}"
-            self._seen[entry.path.decode("utf-8", "surrogateescape")] = (facts, digest)
-            self._is_changed = True
+        listing.learn(at, digest)
+        if not listing.is_still(at, after):
+            self._restless.add(listing.entries[at].path)
+        elif not self._is_changed:
+            self._is_changed = self._is_settled(listing, at)
 
-    def save(self) -> None:
+    def save(self, listings: Mapping[bytes, Listing]) -> None:
         """Write the table if it has anything new. Where that fails (no space), or another process is writing this very
         table now, it is left as it was: all that is lost is time."""
         if not self._is_changed:
             return
-        unseen = [(name, row) for name, row in self._known.items() if name not in self._seen]
-        rows = dict(unseen[:_MOST_UNSEEN]) | self._seen
         try:
-            _replace(self._path, _document(rows))
+            _replace(self._path, self._lines(listings))
         except OSError:
             return
-        self._known, self._is_changed = rows, False
+        self._is_changed = False
+
+    def _is_settled(self, listing: Listing, at: int) -> bool:
+        return listing.ctime_ns(at) < self._begun_ns - _CLOCK_TICK_NS
+
+    def _lines(self, listings: Mapping[bytes, Listing]) -> Iterator[bytes]:
+        yield _line({"version": FINGERPRINT_VERSION})
+        for directory, listing in listings.items():
+            rows = self._rows(directory, listing)
+            some = list(islice(rows, _ROWS))
+            if some:
+                yield _line(_text(directory))
+            while some:
+                yield _line(list(zip(*some, strict=True)))
+                some = list(islice(rows, _ROWS))
+        room = _MOST_UNSEEN_BYTES
+        for name, lines in self._known.items():
+            room -= sum(map(len, lines))
+            if room < 0:
+                return
+            yield _line(name)
+            yield from lines
+
+    def _rows(self, directory: bytes, listing: Listing) -> Iterator[tuple[str, str, str]]:
+        cut = len(directory) + 1 if directory else 0
+        for at, entry in enumerate(listing.entries):
+            digest = listing.digest(at)
+            if digest and self._is_settled(listing, at) and entry.path not in self._restless:
+                yield _text(entry.path[cut:]), listing.facts(at), digest
 
 
-def _document(rows: dict[str, tuple[str, str]]) -> bytes:
-    document = {
-        "version": FINGERPRINT_VERSION,
-        "paths": list(rows),
-        "facts": [facts for facts, _ in rows.values()],
-        "digests": [digest for _, digest in rows.values()],
-    }
-    return json.dumps(document, separators=(",", ":")).encode("ascii")
+def _lines_of(path: Path) -> dict[str, list[bytes]]:
+    """The lines of each directory, not parsed. Raises OSError, ValueError for anything but a table of this version."""
+    known: dict[str, list[bytes]] = {}
+    with open(path, "rb") as file:
+        head = json.loads(file.readline(100))
+        if not isinstance(head, dict) or head.get("version") != FINGERPRINT_VERSION:
+            raise ValueError("not a table of this version")
+        lines: list[bytes] = []
+        for line in file:
+            if line.startswith(b'"'):
+                lines = known.setdefault(str(json.loads(line)), [])
+            else:
+                lines.append(line)
+    return known
 
 
-def _replace(path: Path, data: bytes) -> None:
+def _recall(columns: list[list[str]], directory: bytes, listing: Listing) -> None:
+    """Take the rows of a line. Raises ValueError, TypeError or AttributeError for what is damaged."""
+    prefix = directory + b"/" if directory else b""
+    entries, at = listing.entries, -1
+    for name, facts, digest in zip(*columns, strict=True):
+        path = prefix + name.encode("utf-8", "surrogateescape")
+        at += 1  # the rows were written in the order of a listing
+        if at >= len(entries) or entries[at].path != path:
+            at = listing.place_of(path)
+        if at >= 0 and facts == listing.facts(at):
+            listing.learn(at, digest)
+
+
+def _text(path: bytes) -> str:
+    return path.decode("utf-8", "surrogateescape")
+
+
+def _line(value: object) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode("ascii") + b"\n"
+
+
+def _replace(path: Path, lines: Iterable[bytes]) -> None:
     """Replace a file whole, by way of `<path>.new`: one name, so that killed processes leave at most one behind."""
     new = path.with_name(path.name + ".new")
     fd = os.open(new, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
@@ -113,9 +163,8 @@ def _replace(path: Path, data: bytes) -> None:
         if os.fstat(fd).st_ino != os.lstat(new).st_ino:
             return  # between our open and our lock another process made this very file the table
         os.ftruncate(fd, 0)
-        view = memoryview(data)
-        while view:
-            view = view[os.write(fd, view) :]
+        with open(fd, "wb", closefd=False) as file:
+            file.writelines(lines)
         os.rename(new, path)
     except BlockingIOError:
         return
@@ -126,26 +175,13 @@ def _replace(path: Path, data: bytes) -> None:
         os.close(fd)
 
 
-def _columns(document: object) -> dict[str, tuple[str, str]]:
-    """Raises ValueError for anything but a table of this version."""
-    if not isinstance(document, dict) or document.get("version") != FINGERPRINT_VERSION:
-        raise ValueError("not a table of this version")
-    columns = [document.get(name) for name in ("paths", "facts", "digests")]
-    paths, facts, digests = (column if isinstance(column, list) else [] for column in columns)
-    if not len(paths) == len(facts) == len(digests) or set(map(type, paths + facts + digests)) - {str}:
-        raise ValueError("the columns do not fit")
-    if any(len(digest) != 64 for digest in digests):
-        raise ValueError("not digests")
-    return dict(zip(paths, zip(facts, digests, strict=True), strict=True))
-
-
-def _read(files: OpenFiles, scanned: Scanned) -> tuple[str, os.stat_result]:
+def _read(files: OpenFiles, entry: Entry) -> tuple[str, os.stat_result]:
     """The digest of the file, and its status after reading. Raises ContextError."""
-    path = scanned.entry.path
+    path = entry.path
     try:
         fd = files.open(path)
         try:
-            digest, size = _hashed(fd, scanned.entry.size)
+            digest, size = _hashed(fd, entry.size)
             after = os.fstat(fd)
         finally:
             os.close(fd)
@@ -154,7 +190,7 @@ def _read(files: OpenFiles, scanned: Scanned) -> tuple[str, os.stat_result]:
     except OSError as error:
         hint = "make it readable for you, or leave it out by a line in .dockerignore"
         raise ContextError(f"cannot read {shown(path)}: {os.strerror(error.errno or 0)}", hint=hint) from error
-    if size != scanned.entry.size:
+    if size != entry.size:
         raise changed(path)
     return digest, after
 

@@ -198,6 +198,9 @@ _KINDS = {
 }  # no sockets: a layer cannot hold them
 
 
+_MODES = tuple(range(0o10000))  # one object for each mode: each stat(2) gives a new one, a tenth of what an entry takes
+
+
 def _scanned(path: bytes, facts: os.stat_result, link: bytes) -> Scanned | None:
     mode, inode, device, names, _, _, size = facts[:7]
     kind = _KINDS.get(mode & 0o170000)
@@ -208,7 +211,7 @@ def _scanned(path: bytes, facts: os.stat_result, link: bytes) -> Scanned | None:
         rdev = (os.major(facts.st_rdev), os.minor(facts.st_rdev))
     mtime_ns = facts.st_mtime_ns
     size = size if kind is Kind.FILE else 0
-    entry = Entry(path, kind, mode & 0o7777, 0, 0, size, mtime_ns, link, (), -1, "", rdev)
+    entry = Entry(path, kind, _MODES[mode & 0o7777], 0, 0, size, mtime_ns, link, (), -1, "", rdev)
     return Scanned(entry, mtime_ns, facts.st_ctime_ns, inode, device, names)
 
 

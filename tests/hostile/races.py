@@ -69,7 +69,7 @@ def copied(context: Path, count: Count) -> None:
     tree = HostTree(host_directory(context, "x"), IgnoreRules(), Fingerprints.load(context.parent / "none"), "x")
     try:
         entries = [entry for entry in walk(tree, b"") if entry.kind is Kind.FILE]
-        tree.digests(entries)
+        list(tree.digests(entries))
         for entry, opener in zip(entries, tree.openers(entries), strict=True):
             fd = opener()
             try:

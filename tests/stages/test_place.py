@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from builder.errors import BuildfileError
 from builder.stages.modes import parse_mode
-from builder.stages.place import FIXED_MTIME_NS, Attributes, Placement
-from builder.tree.pack import pack_layer
+from builder.stages.place import FIXED_MTIME_NS, Attributes, Placement, Supply
+from builder.tree.pack import Item, pack_layer
 from builder.tree.view import View
 from builder.values.entry import Entry, Kind
 from tests.stages.plans import SPAN
@@ -72,6 +72,10 @@ def do(place: Placement, operation: tuple[str, bytes, bytes]) -> None:
         assert error.span == SPAN
 
 
+def _by_path(place: Placement) -> dict[bytes, Item]:
+    return {item.entry.path: item for item in place.sorted_items()}
+
+
 class TestLaws:
     """What holds for every layer, whatever was placed."""
 
@@ -81,7 +85,7 @@ class TestLaws:
         place = placement(*LOWER)
         for step in steps:
             do(place, step)
-        items = place.sorted_items()
+        items = list(place.sorted_items())
         listed = [item.entry.path for item in items]
         assert listed == sorted(set(listed))
         seen: dict[bytes, Entry] = {}
@@ -213,14 +217,14 @@ class TestPutting:
         place.put_file(b"f", FILE, b"x")
         place.put_directory(b"d", FOLDER)
         place.put_file(b"l", link(b"", b"x"), None)
-        modes = {path: (item.entry.mode, item.entry.uid, item.entry.gid) for path, item in place.items.items()}
+        modes = {path: (item.entry.mode, item.entry.uid, item.entry.gid) for path, item in _by_path(place).items()}
         assert modes == {b"f": (0o600, 1, 2), b"d": (0o600, 1, 2), b"l": (0o777, 1, 2)}
 
     def test_without_flags_the_source_s_attributes_stay(self) -> None:
         """Mode, owner and time of what is copied."""
         place = placement()
         place.put_file(b"f", FILE, b"x")
-        assert place.items[b"f"].entry == FILE._replace(path=b"f")
+        assert _by_path(place)[b"f"].entry == FILE._replace(path=b"f")
 
     def test_a_directory_that_is_the_same_is_left_out(self) -> None:
         """Only a directory that changes something is in the layer; the root never is."""
@@ -275,7 +279,7 @@ class TestPutting:
         place.hide(b"usr")
         assert place.look(b"usr") is place.look(b"usr/bin/sh") is None
         place.put_file(b"usr", FILE, b"x")
-        assert place.look(b"usr") == FILE._replace(path=b"usr")
+        assert place.look(b"usr") == FILE
         assert place.look(b"usr/bin") is None
 
 
@@ -284,7 +288,34 @@ def test_times_are_cut_to_seconds() -> None:
     place = placement()
     place.put_file(b"f", FILE._replace(mtime_ns=1_999_999_999), b"x")
     place.put_directory(b"d", FOLDER._replace(mtime_ns=-1))
-    assert (place.items[b"f"].entry.mtime_ns, place.items[b"d"].entry.mtime_ns) == (1_000_000_000, -1_000_000_000)
+    assert [item.entry.mtime_ns for item in place.sorted_items()] == [-1_000_000_000, 1_000_000_000]
+
+
+def test_contents_are_asked_for_when_they_are_packed() -> None:
+    """By the entry of the source, once for each file, and for nothing that has none."""
+    asked: list[bytes] = []
+
+    def content_of(entry: Entry) -> bytes:
+        asked.append(entry.path)
+        return entry.path
+
+    place = placement()
+    place.put_file(b"f", FILE._replace(path=b"from"), Supply(content_of))
+    place.put_file(b"l", link(b"", b"x"), Supply(content_of))
+    assert asked == []
+    assert [item.content for item in place.sorted_items()] == [b"from", None]
+    assert asked == [b"from"]
+
+
+def test_directories_of_the_layers_below_are_repeated() -> None:
+    """A layer can say of each of its entries what it is in, as the layers below have it; without a second time."""
+    place = placement(*LOWER)
+    for path in (b"usr/bin/new", b"usr/bin/newer", b"opt/own/f"):
+        place.make_parents(path)
+        place.put_file(path, FILE, b"x")
+    items = {item.entry.path: item for item in place.items_with_parents()}
+    assert list(items) == [b"opt", b"opt/own", b"opt/own/f", b"usr", b"usr/bin", b"usr/bin/new", b"usr/bin/newer"]
+    assert [items[path].entry for path in (b"usr", b"usr/bin")] == [place.look(b"usr"), place.look(b"usr/bin")]
 
 
 def test_what_was_placed_is_removed_with_all_below_it() -> None:

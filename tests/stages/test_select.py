@@ -228,7 +228,7 @@ class TestExcludes:
     def test_everything(self, tree: HostTree) -> None:
         """Directories that match a wildcard are still there, and empty."""
         found = picked(tree, "dir*", "*")
-        assert [(one.name, one.below) for one in found] == [(b"dir1", ()), (b"dir2", ())]
+        assert [(one.name, len(one.below)) for one in found] == [(b"dir1", 0), (b"dir2", 0)]
 
     def test_with_parents_it_looks_at_the_shown_path(self, tree: HostTree) -> None:
         """Below the pivot, the source's own name too."""
