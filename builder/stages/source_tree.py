@@ -191,7 +191,7 @@ class HostTree:
         unread = []
         for entry in entries:
             listing, at = places.find(entry)
-            if not listing.digest(at):
+            if not listing.knows(at):
                 unread.append(entry)
         return unread
 

@@ -136,11 +136,11 @@ def _lines_of(path: Path) -> dict[str, list[bytes]]:
 def _recall(columns: list[list[str]], directory: bytes, listing: Listing) -> None:
     """Take the rows of a line. Raises ValueError, TypeError or AttributeError for what is damaged."""
     prefix = directory + b"/" if directory else b""
-    entries, at = listing.entries, -1
+    entries, count, at = listing.entries, len(listing.entries), -1
     for name, facts, digest in zip(*columns, strict=True):
         path = prefix + name.encode("utf-8", "surrogateescape")
         at += 1  # the rows were written in the order of a listing
-        if at >= len(entries) or entries[at].path != path:
+        if at >= count or entries[at].path != path:
             at = listing.place_of(path)
         if at >= 0 and facts == listing.facts(at):
             listing.learn(at, digest)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from operator import itemgetter
 
 from builder.errors import ContextError
@@ -27,17 +27,12 @@ class Listing:
 
     __slots__ = ("_ctimes_ns", "_digests", "_inodes", "entries", "shared")
 
-    def __init__(self, found: Iterable[Scanned]) -> None:
-        self.entries: list[Entry] = []
-        self.shared: dict[bytes, tuple[int, int]] = {}  # path → device and inode of a file that has several names
-        self._ctimes_ns = array("q")
-        self._inodes = array("Q")
-        for scanned in found:
-            self.entries.append(scanned.entry)
-            self._ctimes_ns.append(scanned.ctime_ns)
-            self._inodes.append(scanned.inode)
-            if scanned.names > 1:
-                self.shared[scanned.entry.path] = (scanned.device, scanned.inode)
+    def __init__(self, found: Collection[Scanned]) -> None:
+        self.entries = [one.entry for one in found]
+        # Path → device and inode, of files that have several names.
+        self.shared = {one.entry.path: (one.device, one.inode) for one in found if one.names > 1}
+        self._ctimes_ns = array("q", [one.ctime_ns for one in found])
+        self._inodes = array("Q", [one.inode for one in found])
         self._digests = bytearray(_DIGEST_BYTES * len(self.entries))
 
     def place_of(self, path: bytes) -> int:
@@ -65,6 +60,10 @@ class Listing:
         data = self._digests[at * _DIGEST_BYTES : (at + 1) * _DIGEST_BYTES]
         return "" if data == _UNKNOWN else data.hex()
 
+    def knows(self, at: int) -> bool:
+        """Whether this file's digest is known."""
+        return self._digests[at * _DIGEST_BYTES : (at + 1) * _DIGEST_BYTES] != _UNKNOWN
+
     def learn(self, at: int, digest: str) -> None:
         """Take the sha256 (hex) of this file's content. Raises ValueError for what is none."""
         data = bytes.fromhex(digest)
@@ -79,17 +78,18 @@ class Places:
     def __init__(self, listing_of: Callable[[bytes], Listing]) -> None:
         self._listing_of = listing_of
         self._listing = Listing(())
+        self._count = 0
         self._at = -1
 
     def find(self, entry: Entry) -> tuple[Listing, int]:
         """The listing that has an entry, and its place there. Raises ContextError where none has."""
         listing, at = self._listing, self._at + 1
-        if at < len(listing.entries) and listing.entries[at] is entry:
+        if at < self._count and listing.entries[at] is entry:
             self._at = at
             return listing, at
         listing = self._listing_of(entry.path.rpartition(b"/")[0])
         at = listing.place_of(entry.path)
         if at < 0:
             raise ContextError(f"{shown(entry.path)} went away while it was read")
-        self._listing, self._at = listing, at
+        self._listing, self._count, self._at = listing, len(listing.entries), at
         return listing, at
