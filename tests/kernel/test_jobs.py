@@ -24,6 +24,8 @@ def act(job: Job, fds: list[int]) -> Result:
         case "fail":
             raise MachineError("no")
         case "hold":
+            for fd in fds[1:]:
+                os.write(fd, b"x")  # it has begun
             os.read(fds[0], 1)
     return Ran(os.getpid())
 
@@ -109,10 +111,12 @@ def test_a_process_that_dies_in_its_second_step_is_told_of() -> None:
     with serving(act) as (channel, server):
         done(channel, "run")
         reader, writer = os.pipe()
-        ask(channel, "hold", reader)
+        hearing, telling = os.pipe()
+        ask(channel, "hold", reader, telling)
+        os.read(hearing, 1)
         (child,) = children_of(server)
         os.kill(child, signal.SIGKILL)
         answer = answered(channel)
         assert isinstance(answer, Fault) and (answer.number, answer.kind) == (7, "MachineError")
-        os.close(reader)
-        os.close(writer)
+        for fd in (reader, writer, hearing, telling):
+            os.close(fd)
