@@ -364,7 +364,7 @@ class TestOthers:
 
     def test_agent_is_not_in_reach(self, talking: Bench, tmp_path: Path) -> None:
         """Of the relay a step sees its socket only: no process, and no descriptor of its own."""
-        script = "ls /proc | grep -c '^[0-9]'; ls /proc/1/fd"
+        script = "all=$(ls /proc); echo \"$all\" | grep -c '^[0-9]'; ls /proc/1/fd"
         with agent(tmp_path / "agent", lambda words: words) as path:
             plain = talking.run(script)
             relayed = talking.run(script, mounts=(SocketMount(str(path), "/run/agent"),))
