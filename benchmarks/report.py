@@ -145,13 +145,17 @@ def markdown(table: Table) -> str:
     return "\n".join(lines) + f"\n\n{memory(table)}.\n"
 
 
+def _short(value: float) -> str:
+    return f"{value:.2f}" if value >= 1 else f"{value:.3f}"
+
+
 def _cell(findings: Findings, ours: Findings) -> str:
     if not findings.runs:
         return "failed" if findings.failures else "–"
     walls = [run.wall_s for run in findings.runs]
-    text = f"{statistics.median(walls):.2f} (least {min(walls):.2f}, CPU {_cpu(findings):.2f})"
+    text = f"{_short(statistics.median(walls))} (least {_short(min(walls))}, CPU {_short(_cpu(findings))})"
     if findings is not ours and ours.runs:
-        text += f", **{ratio(ours, findings):.2f}**"
+        text += f", **{_short(ratio(ours, findings))}**"
     if findings.failures:
         text += f", {len(findings.failures)} failed"
     return text + (", *other files*" if findings.differs else "")
