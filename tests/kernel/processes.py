@@ -54,5 +54,12 @@ def forget_children() -> None:
 
 def children() -> list[int]:
     """The children of this process that came since `forget_children`."""
-    found = [int(pid) for path in Path("/proc/self/task").glob("*/children") for pid in path.read_text().split()]
+    found = [pid for path in Path("/proc/self/task").glob("*/children") for pid in _numbers(path)]
     return [pid for pid in found if pid not in _strangers]
+
+
+def _numbers(path: Path) -> list[int]:
+    try:
+        return [int(number) for number in path.read_text().split()]
+    except OSError:
+        return []  # the thread of that name has ended meanwhile
