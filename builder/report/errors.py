@@ -28,8 +28,7 @@ def masked(error: PybuildError, mask: Mask) -> PybuildError:
         error.span = Span(SourceText(source.name, text), error.span.first, error.span.last)
     if isinstance(error, StepFailed):
         error.command = mask.text(error.command)
-        # A second time as it is shown: what only a colour kept apart is together then.
-        error.tail = tuple(mask.text(printable(mask.text(line))) for line in error.tail)
+        error.tail = tuple(mask.shown(line) for line in error.tail)
     return error
 
 

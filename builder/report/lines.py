@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from builder.report.mask import Mask
-from builder.report.text import printable
 
 LIMIT_BYTES = 64 * 1024
 """A line longer than this is shown in pieces, so that output without line ends costs no memory."""
@@ -35,10 +34,7 @@ class LineCutter:
         return [self._line(rest)] if rest else []
 
     def _line(self, data: bytes) -> str:
-        data = self._mask.bytes(_last_overwrite(data))
-        line = printable(data.decode("utf-8", "surrogateescape"))
-        # What only an escape sequence kept apart (grep shows what it found in colour) is together now.
-        return self._mask.text(line) if b"\x1b" in data else line
+        return self._mask.shown(_last_overwrite(data).decode("utf-8", "surrogateescape"))
 
 
 def _last_overwrite(data: bytes) -> bytes:

@@ -34,6 +34,15 @@ def printable(text: str) -> str:
     return text.translate(_ESCAPES)
 
 
+def kept(data: bytes) -> list[tuple[int, int]]:
+    """Where, between escape sequences, the bytes stand that `printable` leaves: begin and end of each run."""
+    runs, done = [], 0
+    for match in _SEQUENCE.finditer(data.decode("latin-1")):
+        runs.append((done, match.start()))
+        done = match.end()
+    return [*runs, (done, len(data))]
+
+
 def width_of(text: str) -> int:
     """The columns that a terminal needs for printable text: two for wide characters, none for combining ones."""
     if text.isascii():

@@ -10,13 +10,14 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from builder.report.lines import LIMIT_BYTES, LineCutter
 from builder.report.mask import Mask
 from builder.tree.leaks import Search
 from builder.values.traces import is_telling, traces
+from tests.conftest import LONG
 from tests.hostile.buildfiles import a_bench, ground_of
 
 BOUNDED = settings(max_examples=200, deadline=None, database=None, suppress_health_check=list(HealthCheck))
@@ -76,6 +77,7 @@ def test_no_form_is_shown(form: str, value: str, before: bytes, after: bytes, si
 
 
 @BOUNDED
+@example(value=r"00\n0000", at=1, sizes=[1])
 @given(value=values.filter(lambda text: text[0] not in "[K"), at=st.integers(1, 7), sizes=cuts)
 def test_colours_hide_nothing_from_the_mask(value: str, at: int, sizes: list[int]) -> None:
     """A value with escape sequences between its letters is hidden as one without."""
@@ -103,7 +105,7 @@ def test_no_form_gets_into_a_layer(form: str, value: str, before: bytes, after: 
 @pytest.mark.kernel
 def test_a_step_that_prints_all_forms_of_many_secrets(tmp_path: Path) -> None:
     """A whole build: each form of 24 random values, in writes cut at random, and not one in what a person sees."""
-    seed = random.randrange(1 << 32)
+    seed = random.randrange(1 << 32) if LONG else 11
     dice = random.Random(seed)
     made = ["".join(dice.choices(_LETTERS, k=dice.randrange(10, 40))) for _ in range(24)]
     with a_bench(tmp_path) as bench:

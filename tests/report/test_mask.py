@@ -9,8 +9,11 @@ from collections.abc import Callable
 from urllib.parse import quote, quote_plus
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from builder.report.mask import NOTHING, Mask
+from builder.values.traces import shown_forms
 
 
 def test_a_secret_is_hidden_wherever_it_stands() -> None:
@@ -58,6 +61,36 @@ def test_an_encoded_secret_is_hidden(encode: Callable[[str | bytes], str | bytes
     masked = Mask([value.encode()]).text(f"a {text} b")
     assert "***" in masked
     assert len(masked) < 14
+
+
+def test_of_secrets_that_overlap_nothing_is_left() -> None:
+    """One that begins within another, found first, does not leave the other's end in sight."""
+    assert Mask([b"abcdef", b"efghij"]).text("x abcdefghij y") == "x *** y"
+    assert Mask([rb"00\n0000"]).text(r"00000\n0000") == "***"
+
+
+def test_an_escape_sequence_hides_nothing_from_the_mask() -> None:
+    """Not where a line of the secret is found before its whole is put together, nor at the ends of the line."""
+    mask = Mask([rb"00\n0000", b"s3cret-value"])
+    assert mask.shown("0\x1b[01;31m\x1b[K0\\n0000\x1b[m.") == "***."
+    assert mask.shown("\x1b[ms3cret\x1b[m\x1b[m-value\x1b[m \x1b[31mok") == "*** ok"
+    assert mask.shown("\x1b[31mbell\x07") == r"bell\x07"
+
+
+words = st.binary(min_size=4, max_size=9).map(lambda word: bytes(b"ab\n\\0'"[byte % 6] for byte in word))
+
+
+@given(st.lists(words, min_size=1, max_size=3), st.lists(words, max_size=12), st.integers(0, 12))
+def test_whatever_overlaps_is_hidden_whole(secrets: list[bytes], text: list[bytes], at: int) -> None:
+    """Each byte in any place where a hidden form stands is gone, and no other."""
+    data = b"".join([*text[:at], secrets[0], *text[at:]])
+    forms = {form for secret in secrets for form in shown_forms(secret)}
+    hidden: set[int] = set()
+    for form in forms:
+        starts = (start for start in range(len(data)) if data.startswith(form, start))
+        hidden.update(place for start in starts for place in range(start, start + len(form)))
+    kept = bytes(byte for place, byte in enumerate(data) if place not in hidden)
+    assert Mask(secrets).bytes(data).replace(b"***", b"") == kept
 
 
 def test_a_key_of_thousands_of_lines_costs_little() -> None:
