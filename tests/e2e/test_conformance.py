@@ -11,7 +11,8 @@ import pytest
 
 from tests.registry import running_registry
 from tests.support.bases import write_bases
-from tests.support.conformance import FOLDER, Case, World
+from tests.support.conformance import FOLDER, Case
+from tests.support.conformance_image import World
 
 pytestmark = pytest.mark.kernel
 

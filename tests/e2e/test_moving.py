@@ -14,7 +14,8 @@ import pytest
 
 from builder.store import Store
 from builder.store.check import check
-from tests.e2e.test_bad_input import STORE, assert_one_error, on_small_disk
+from tests.e2e.test_bad_input import STORE, assert_one_error
+from tests.e2e.test_full_disk import on_small_disk
 from tests.support.bases import LayoutWriter
 from tests.support.command import Ended, Pybuild
 from tests.support.tars import layer
