@@ -22,8 +22,6 @@ from benchmarks.tools.tool import Tool
 from benchmarks.user import WrongUser, become
 from benchmarks.workloads.all import NOT_QUICK, WORKLOADS, named
 
-_QUICK_SCALE = 0.2
-
 
 def main(words: Sequence[str]) -> int:
     """Run it; 0, or 2 where it cannot be run, or 1 where something of ours failed."""
@@ -55,9 +53,9 @@ def _measured(options: Options, words: Sequence[str]) -> Table:
     with registry(options.cache / "registry") as address, room(options.room, lambda path: _remove(ours, path)) as where:
         for tool in tools:
             print(f"{tool.name}: {execute(tool.version(), where.directory).strip()}", flush=True)
-        if options.quick:
-            print("quick: sizes and numbers of files are a fifth of what the titles say", flush=True)
-        materials = Materials(options.cache, address, _QUICK_SCALE if options.quick else 1.0)
+        if options.scale != 1:
+            print(f"sizes and numbers of files are {options.scale:g} of what the titles say", flush=True)
+        materials = Materials(options.cache, address, options.scale)
         table: Table = {}
         for key in keys:
             table |= _one(key, options, tools, materials, where)

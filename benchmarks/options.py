@@ -10,6 +10,7 @@ from pathlib import Path
 
 _FULL_RUNS = 5
 _QUICK_RUNS = 3
+_QUICK_SCALE = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,8 @@ class Options:
     peers: tuple[str, ...]
     """Names of peers; none is all that are found."""
     runs: int
+    scale: float
+    """By what sizes and numbers of files are multiplied."""
     cache: Path
     room: Path
     pybuild: str
@@ -44,6 +47,7 @@ def parse(words: Sequence[str]) -> Options:
         workloads=_names(found.workload),
         peers=_names(found.peers),
         runs=found.runs or (_QUICK_RUNS if found.quick else _FULL_RUNS),
+        scale=found.scale or (_QUICK_SCALE if found.quick else 1.0),
         cache=found.cache,
         room=found.room,
         pybuild=found.pybuild,
@@ -70,10 +74,18 @@ def _parser() -> argparse.ArgumentParser:
         "--peers",
         default="",
         metavar="NAMES",
-        help="only these, as in buildah,podman; none: pybuild alone (default: all that are installed)",
+        help="only these, as in buildah,docker; none: pybuild alone (default: all that are installed, but docker and "
+        "buildctl only by name: the cache of their daemon is emptied)",
     )
     parser.add_argument(
         "--runs", type=int, default=0, metavar="N", help=f"runs of each (default: {_FULL_RUNS}, quick {_QUICK_RUNS})"
+    )
+    parser.add_argument(
+        "--scale",
+        type=float,
+        default=0.0,
+        metavar="PART",
+        help=f"of all sizes and numbers of files, this part (default: 1, quick {_QUICK_SCALE})",
     )
     parser.add_argument(
         "--cache",

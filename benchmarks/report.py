@@ -79,7 +79,7 @@ def as_json(table: Table, options: Options) -> str:
         }
         for row, found in table.items()
     ]
-    return json.dumps({"version": 1, "quick": options.quick, "rows": rows}, indent=1) + "\n"
+    return json.dumps({"version": 1, "scale": options.scale, "rows": rows}, indent=1) + "\n"
 
 
 def from_json(text: str) -> Table:

@@ -12,7 +12,8 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 
 from benchmarks.values import Place
@@ -29,10 +30,11 @@ class Room:
 
     directory: Path
     remove: Remove
+    _numbers: Iterator[int] = field(default_factory=count)
 
     def place(self, name: str) -> Place:
-        """A new one."""
-        path = self.directory / name
+        """A new one, called so and by a number: podman takes no path of more than 50 characters below it."""
+        path = self.directory / f"{name}-{next(self._numbers)}"
         path.mkdir(parents=True)
         return Place(path)
 
@@ -50,7 +52,7 @@ class Room:
 @contextmanager
 def room(parent: Path, remove: Remove) -> Iterator[Room]:
     """A room, which is removed with all that is in it."""
-    directory = Path(tempfile.mkdtemp(prefix="pybuild-benchmark-", dir=parent))
+    directory = Path(tempfile.mkdtemp(prefix="pb-bench-", dir=parent))
     try:
         yield Room(directory, remove)
     finally:

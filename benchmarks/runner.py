@@ -35,15 +35,15 @@ def run(workload: Workload, tools: Sequence[Tool], runs: int, room: Room) -> Tab
     """Every tool in turn, so many times; the order changes from round to round."""
     table: Table = {row: {tool.name: Findings() for tool in tools} for row in workload.rows}
     label = workload.rows[0].key
-    kept = {tool.name: room.place(f"{label}-{tool.name}-kept") for tool in tools}
+    kept = {tool.name: room.place(tool.name) for tool in tools}
     for number in range(runs):
         for tool in _rotated(tools, number):
-            place = room.place(f"{label}-{tool.name}-{number}")
+            place = room.place(tool.name)
             print(f"{label}: {tool.name}, run {number + 1} of {runs}", file=sys.stderr, flush=True)
             _turn(workload, Turn(number, tool, place, kept[tool.name]), table)
             room.retire(place)
         for floor in workload.floors:
-            _floor(floor, room.place(f"{label}-{floor.name}-{number}"), table, room)
+            _floor(floor, room.place(floor.name), table, room)
     for place in kept.values():
         room.retire(place)
     for found in table.values():

@@ -10,6 +10,9 @@ from pathlib import Path
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
+_DAEMONS = ("BUILDKIT_HOST", "DOCKER_HOST")
+"""Variables that say where a peer's daemon is."""
+
 
 class WrongUser(Exception):
     """The benchmark cannot run as this user; the text says what to do."""
@@ -42,6 +45,7 @@ def _start_again(name: str, words: Sequence[str]) -> None:
     os.setgid(user.pw_gid)
     os.setuid(user.pw_uid)
     environment = {"HOME": user.pw_dir, "USER": name, "LOGNAME": name, "PATH": _PATH, "LANG": "C.UTF-8"}
+    environment |= {name: os.environ[name] for name in _DAEMONS if name in os.environ}
     script = str(Path(__file__).with_name("run"))
     if not os.access(".", os.X_OK):
         os.chdir("/")

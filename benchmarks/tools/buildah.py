@@ -17,10 +17,16 @@ class Buildah:
     compression: str = "gzip, Go's pgzip level 5"
     knows_link: bool = False
     """Later versions accept the word."""
+    daemons: tuple[str, ...] = ()
 
     def version(self) -> Command:
         """What prints its version."""
         return Command((self.command, "--version"))
+
+    def begin(self, place: Place) -> tuple[Command, ...]:
+        """The store is a directory."""
+        del place
+        return ()
 
     def build(self, build: Build, place: Place) -> tuple[Command, ...]:
         """An archive is a second command, as is a push."""
@@ -43,10 +49,6 @@ class Buildah:
         """Copy an image into a layout."""
         words = ("push", "-q") if self.name == "podman" else ("push", "-q", "--disable-compression")
         return (self._of(place, *words, name, f"oci:{directory}:1"),)
-
-    def remove(self, directory: Path) -> Command:
-        """In the user namespace, where sub-ids are."""
-        return Command((self.command, "unshare", "rm", "-rf", str(directory)))
 
     def _of(self, place: Place, *words: str) -> Command:
         stores = ("--root", str(place.store), "--runroot", str(place.directory / "run"))

@@ -16,10 +16,16 @@ class Pybuild:
     name: str = "pybuild"
     compression: str = "gzip, ISA-L level 3"
     knows_link: bool = True
+    daemons: tuple[str, ...] = ()
 
     def version(self) -> Command:
         """What prints its version."""
         return Command((self.command, "--version"))
+
+    def begin(self, place: Place) -> tuple[Command, ...]:
+        """The store is a directory."""
+        del place
+        return ()
 
     def build(self, build: Build, place: Place) -> tuple[Command, ...]:
         """One command does all of it, and runs stages in parallel by itself."""

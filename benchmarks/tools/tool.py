@@ -23,8 +23,15 @@ class Tool(Protocol):
     def knows_link(self) -> bool:
         """Whether it does COPY --link."""
 
+    @property
+    def daemons(self) -> tuple[str, ...]:
+        """Names of processes that work for its commands and are no children of theirs."""
+
     def version(self) -> Command:
-        """What prints its version."""
+        """What prints its version, and fails where it cannot build."""
+
+    def begin(self, place: Place) -> tuple[Command, ...]:
+        """What makes sure that a place begins with nothing; no command where each place has a store of its own."""
 
     def build(self, build: Build, place: Place) -> tuple[Command, ...]:
         """Build an image, and write or push it where the build says so."""
@@ -34,6 +41,3 @@ class Tool(Protocol):
 
     def layout(self, name: str, place: Place, directory: Path) -> tuple[Command, ...]:
         """Write an image of the store into an OCI layout, compressed or not, to look at what was built."""
-
-    def remove(self, directory: Path) -> Command:
-        """Remove a directory that holds stores of its."""

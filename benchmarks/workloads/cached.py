@@ -39,8 +39,8 @@ class NothingChanged:
         build = Build(buildfile, self._context)
         if not buildfile.exists():
             buildfile.write_text(_EIGHT_STEPS.format(base=self._base))
-            turn.run(turn.tool.build(build, turn.kept))
-        return {"1": turn.measured(turn.tool.build(build, turn.kept))}
+            turn.prepare(build, turn.kept)
+        return {"1": turn.build(build, turn.kept)}
 
     def results(self, turn: Turn) -> Mapping[str, Listing]:
         """The image of the eight steps."""
@@ -63,9 +63,9 @@ class OneMoreStep:
     def measure(self, turn: Turn) -> Mapping[str, Run]:
         """The difference of two builds, by the number of steps between them."""
         if turn.number == 0:
-            turn.run(turn.tool.build(self._steps(turn, 1, "warm"), turn.kept))
-        few = turn.measured(turn.tool.build(self._steps(turn, _FEW, "few"), turn.kept))
-        more = turn.measured(turn.tool.build(self._steps(turn, _MORE, "more"), turn.kept))
+            turn.prepare(self._steps(turn, 1, "warm"), turn.kept)
+        few = turn.build(self._steps(turn, _FEW, "few"), turn.kept)
+        more = turn.build(self._steps(turn, _MORE, "more"), turn.kept)
         return {"2": more.less(few, _MORE - _FEW)}
 
     def results(self, turn: Turn) -> Mapping[str, Listing]:

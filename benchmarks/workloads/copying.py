@@ -29,9 +29,8 @@ class CopyTree:
         """Two builds that know nothing of each other."""
         buildfile = turn.write("FROM scratch\nCOPY . /data\n")
         store, archive = self.rows
-        runs = {store.key: turn.measured(turn.tool.build(Build(buildfile, self._context), turn.place))}
-        build = Build(buildfile, self._context, archive=True)
-        return {**runs, archive.key: turn.measured(turn.tool.build(build, turn.second))}
+        written = turn.build(Build(buildfile, self._context, archive=True), turn.second)
+        return {store.key: turn.build(Build(buildfile, self._context), turn.place), archive.key: written}
 
     def results(self, turn: Turn) -> Mapping[str, Listing]:
         """Of both images."""
@@ -57,10 +56,10 @@ class CopyAgain:
         build = Build(turn.write("FROM scratch\nCOPY . /data\n"), self._context)
         if turn.number == 0:
             self._change(-1)
-            turn.run(turn.tool.build(build, turn.kept))
+            turn.prepare(build, turn.kept)
         self._change(turn.number)
-        changed = turn.measured(turn.tool.build(build, turn.kept))
-        return {"4b": changed, "4b nothing": turn.measured(turn.tool.build(build, turn.kept))}
+        changed = turn.build(build, turn.kept)
+        return {"4b": changed, "4b nothing": turn.build(build, turn.kept)}
 
     def results(self, turn: Turn) -> Mapping[str, Listing]:
         """The image of both is the same."""

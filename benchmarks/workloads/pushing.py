@@ -28,7 +28,7 @@ class Push:
         """To a fresh registry each time."""
         if turn.number == 0:
             build = Build(turn.write("FROM scratch\nCOPY . /data\n"), self._context)
-            turn.run(turn.tool.build(build, turn.kept))
+            turn.prepare(build, turn.kept)
         with registry(turn.place.directory / "registry") as address:
             commands = turn.tool.push("bench:1", f"{address}/pushed:1", turn.kept)
             return {"7": turn.measured(commands), "7 again": turn.measured(commands)}
@@ -58,12 +58,12 @@ class ThinBuild:
     def measure(self, turn: Turn) -> Mapping[str, Run]:
         """The registry has the base, and never had this image."""
         runs = {
-            "8": turn.measured(turn.tool.build(self._build(turn, "8", "COPY . /srv"), turn.place)),
-            "8 again": turn.measured(turn.tool.build(self._build(turn, "8 again", "COPY . /opt"), turn.place)),
+            "8": turn.build(self._build(turn, "8", "COPY . /srv"), turn.place),
+            "8 again": turn.build(self._build(turn, "8 again", "COPY . /opt"), turn.place),
         }
         if turn.tool.knows_link:
             build = self._build(turn, "8 link", "COPY --link . /srv")
-            runs["8 link"] = turn.measured(turn.tool.build(build, turn.second))
+            runs["8 link"] = turn.build(build, turn.second)
         return runs
 
     def results(self, turn: Turn) -> Mapping[str, Listing]:

@@ -28,7 +28,7 @@ class RunWrites:
         """From an empty store; the base has 2 MB."""
         text = f"FROM {self._base}\nRUN --mount=type=bind,target=/in cp -r /in /made\n"
         build = Build(turn.write(text), self._context, archive=True)
-        return {"5": turn.measured(turn.tool.build(build, turn.place))}
+        return {"5": turn.build(build, turn.place)}
 
     def results(self, turn: Turn) -> Mapping[str, Listing]:
         """What is in the archive."""
@@ -49,9 +49,9 @@ class Stages:
         """With the base in the store, and steps that no cache knows."""
         if turn.number == 0:
             warm = Build(turn.write(f"FROM {self._base}\nRUN true\n", "warm"), self._context)
-            turn.run(turn.tool.build(warm, turn.kept))
+            turn.prepare(warm, turn.kept)
         build = Build(turn.write(self._text(turn.number)), self._context, jobs=len(_STAGES))
-        return {"6": turn.measured(turn.tool.build(build, turn.kept))}
+        return {"6": turn.build(build, turn.kept)}
 
     def results(self, turn: Turn) -> Mapping[str, Listing]:
         """Four files."""

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from benchmarks.daemons import used
 from benchmarks.floors import Floor
 from benchmarks.listing import listing
 from benchmarks.measure import execute, measured
 from benchmarks.tools.tool import Tool
-from benchmarks.values import Command, Listing, Place, Run
+from benchmarks.values import Build, Command, Listing, Place, Run
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +53,29 @@ class Turn:
         directory.mkdir(exist_ok=True)
         return Place(directory)
 
+    def build(self, build: Build, place: Place) -> Run:
+        """What a build takes; a place that nothing was built in begins with nothing."""
+        self._begin(place)
+        return self.measured(self.tool.build(build, place))
+
+    def prepare(self, build: Build, place: Place) -> None:
+        """The same, unmeasured."""
+        self._begin(place)
+        self.run(self.tool.build(build, place))
+
     def measured(self, commands: Iterable[Command]) -> Run:
         """What these take, with nothing of before left to write."""
         os.sync()
-        return measured(commands, self.place.directory)
+        before = used(self.tool.daemons)
+        run = measured(commands, self.place.directory)
+        after = used(self.tool.daemons)
+        return Run(run.wall_s, run.cpu_s + after.cpu_s - before.cpu_s, max(run.peak_kib, after.peak_kib))
+
+    def _begin(self, place: Place) -> None:
+        mark = place.directory / "begun"
+        if not mark.exists():
+            self.run(self.tool.begin(place))
+            mark.touch()
 
     def run(self, commands: Iterable[Command]) -> None:
         """Run them, unmeasured."""
