@@ -14,7 +14,10 @@ _STAGES = ("one", "two", "three", "four")
 
 
 class RunWrites:
-    """5: a RUN whose files come from a bind mount, so that every tool writes the same, exported as an archive."""
+    """5: a RUN whose files come from a bind mount, so that every tool writes the same, exported as an archive.
+
+    BuildKit leaves the place of the mount in the image: below /run, where no listing looks.
+    """
 
     rows = (Row("5", "RUN that writes 500 MB in 5,000 files, as an OCI archive, gzip", 6.0),)
     most_runs = HEAVY
@@ -26,7 +29,7 @@ class RunWrites:
 
     def measure(self, turn: Turn) -> Mapping[str, Run]:
         """From an empty store; the base has 2 MB."""
-        text = f"FROM {self._base}\nRUN --mount=type=bind,target=/in cp -r /in /made\n"
+        text = f"FROM {self._base}\nRUN --mount=type=bind,target=/run/in cp -r /run/in /made\n"
         build = Build(turn.write(text), self._context, archive=True)
         return {"5": turn.build(build, turn.place)}
 
