@@ -13,15 +13,15 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from typing import TypeVar
 
 from builder.errors import PybuildError
 from builder.kernel import runner
-from builder.kernel.channel import Channel, ChannelClosed
+from builder.kernel.channel import Channel, ChannelClosed, decode, encode
 from builder.kernel.constants import CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWUSER, MS_PRIVATE, MS_REC
-from builder.kernel.jobs import Perform, Server, fault_of
+from builder.kernel.jobs import Server, fault_of
 from builder.kernel.syscalls import SyscallError, mount, set_pdeathsig, unshare
 from builder.values.crossing import (
+    FIRST,
     PROTOCOL,
     Exec,
     Fault,
@@ -32,6 +32,7 @@ from builder.values.crossing import (
     Ran,
     Refused,
     RemoveJob,
+    Request,
     Result,
     RootKind,
     Rung,
@@ -41,9 +42,7 @@ from builder.values.crossing import (
     Unshared,
 )
 
-T = TypeVar("T")
-
-_AGAIN = "import sys; sys.path[:] = sys.argv[4:]; from builder.worker import again; again()"
+_AGAIN = "import sys; sys.path[:] = sys.argv[3:]; from builder.worker import again; again()"
 
 
 def main() -> None:
@@ -65,17 +64,17 @@ def main() -> None:
         sys.exit(1)
 
 
-def _enter(channel: Channel, rung: Rung, more_flags: int, meanwhile: Callable[[], T]) -> T:
+def _enter(channel: Channel, rung: Rung, more_flags: int, meanwhile: Callable[[], None]) -> None:
     """Go into the namespaces and become root there; `meanwhile` is done while the conductor writes the maps."""
     set_pdeathsig(signal.SIGKILL)
     flags = CLONE_NEWNS | more_flags
     if rung is Rung.ROOT:
         unshare(flags)
-        result = meanwhile()
+        meanwhile()
     else:
         unshare(flags | CLONE_NEWUSER)
         channel.send(Unshared())
-        result = meanwhile()
+        meanwhile()
         answer, _ = channel.receive()
         if not isinstance(answer, Mapped):
             raise TypeError(f"{type(answer).__name__} came instead of Mapped")
@@ -83,7 +82,6 @@ def _enter(channel: Channel, rung: Rung, more_flags: int, meanwhile: Callable[[]
     set_pdeathsig(signal.SIGKILL)  # a change of ids can clear it (prctl(2))
     # What is mounted in here stays in here.
     mount(None, "/", None, MS_REC | MS_PRIVATE)
-    return result
 
 
 def _become_root() -> None:
@@ -112,43 +110,51 @@ def _serve(channel: Channel, opening: Serve) -> None:
     if runner.is_exposed(opening.rung):
         _enter(channel, opening.rung, 0, meanwhile=lambda: None)
         os.set_inheritable(channel.fileno(), True)
-        words = (str(channel.fileno()), opening.rung, opening.directory)
+        words = (str(channel.fileno()), encode(opening).decode("ascii"))
         runner.start_again(["-I", "-S", "-X", "utf8", "-c", _AGAIN, *words, *sys.path])
-    _work(channel, opening, _enter(channel, opening.rung, CLONE_NEWPID, meanwhile=_rooms))
+    _enter(channel, opening.rung, CLONE_NEWPID, _load_what_runs)
+    _work(channel, opening)
 
 
 def again() -> None:
-    """Be the worker that started itself again inside its namespaces: the channel's number, the rung, the directory."""
+    """Be the worker that started itself again inside its namespaces: the channel's number, and how it opened."""
     channel = Channel.of(int(sys.argv[1]))
-    opening = Serve(Rung(sys.argv[2]), sys.argv[3])
     try:
+        opening = decode(sys.argv[2].encode("ascii"))
+        if not isinstance(opening, Serve):
+            raise TypeError(f"{type(opening).__name__} is not for a worker that starts again")
         set_pdeathsig(signal.SIGKILL)
         runner.require_protection()
         unshare(CLONE_NEWPID)
-        _work(channel, opening, _rooms())
+        _work(channel, opening)
     except SyscallError as error:
         channel.send(Refused(error.call, error.errno or 0))
         sys.exit(1)
 
 
-def _work(channel: Channel, opening: Serve, rooms: Callable[[str], tuple[RootKind, Perform]]) -> None:
+def _work(channel: Channel, opening: Serve) -> None:
     os.umask(0o022)
-    gc.freeze()  # so that a child's collector does not touch, and thereby copy, every page it shares with us
+    gc.freeze()
     pid = os.fork()
     if pid:
         channel.close()
         _wait_as_porter(pid)
     set_pdeathsig(signal.SIGKILL)
+    rooms = _Rooms(opening.directory)
+    server = Server(channel, rooms.perform)
+    if opening.first is not None:
+        server.begin_with(Request(FIRST, opening.first))  # most of what it does is to wait for others
     try:
-        root_kind, perform = rooms(opening.directory)
+        rooms.furnish()
     except PybuildError as error:
         channel.send(fault_of(0, error))
         sys.exit(1)
     except OSError as error:
         channel.send(Fault(0, "StoreError", f"the store {opening.directory} cannot be used: {error.strerror}"))
         sys.exit(1)
-    channel.send(Hello(PROTOCOL, opening.rung, root_kind))
-    Server(channel, perform).run()
+    gc.freeze()  # so that a child's collector does not touch, and thereby copy, every page it shares with us
+    channel.send(Hello(PROTOCOL, opening.rung, rooms.root_kind))
+    server.run()
     os._exit(0)  # there is nothing to tidy up that the kernel does not do faster
 
 
@@ -164,41 +170,56 @@ def _wait_as_porter(pid: int) -> None:
     os._exit(code if code >= 0 else 128 - code)
 
 
-def _rooms() -> Callable[[str], tuple[RootKind, Perform]]:
-    """Import all that jobs need: after a fork it is there at once, and after a pivot_root nothing can be imported.
+def _load_what_runs() -> None:
+    """Import the rooms of the kernel, and of the network, which may be the first job."""
+    from builder.kernel import rootfs, sandbox, usernet  # noqa: F401
 
-    Returns what opens the rooms over a directory: how roots are put together there, and what does jobs.
-    """
-    from pathlib import Path
 
-    import isal.igzip_lib
-    import isal.isal_zlib  # noqa: F401 - with the line above: else each child that packs or unpacks loads it anew
+class _Rooms:
+    """What does the jobs. All is imported at once: after a fork it is there, and after a pivot_root nothing can be."""
 
-    from builder import declare
-    from builder.kernel import rootfs, sandbox, usernet
-    from builder.tree import commit, copyup, deflate, remove, unpack  # noqa: F401 - the same
+    root_kind = RootKind.OVERLAY
 
-    declare.compile_all()
+    def __init__(self, directory: str) -> None:
+        self._directory = directory
 
-    def opened(directory: str) -> tuple[RootKind, Perform]:
-        root_kind = rootfs.probe_root_kind(Path(directory))
+    def furnish(self) -> None:
+        """Import what is missing, and see how roots can be put together here. Raises StoreError, OSError."""
+        from pathlib import Path
 
-        def perform(job: Job, fds: list[int]) -> Result:
-            match job:
-                case UnpackJob():
-                    return unpack.perform(job)
-                case RunJob():
-                    ran = sandbox.perform(job, fds, root_kind, copyup)
-                    # Here and not in a child of its own, because it is the fork that costs.
-                    return Ran(0, commit.perform(job.commit)) if job.commit and not ran.status else ran
-                case RemoveJob():
-                    return remove.perform(job)
-                case NetworkJob():
-                    return usernet.perform(job)
+        import isal.igzip_lib
+        import isal.isal_zlib  # noqa: F401 - with the line above: else each child that packs or unpacks loads it anew
 
-        return root_kind, perform
+        from builder import declare
+        from builder.kernel import rootfs
+        from builder.tree import commit, copyup, deflate, remove, unpack  # noqa: F401 - the same
 
-    return opened
+        _load_what_runs()
+        declare.compile_all()
+        self.root_kind = rootfs.probe_root_kind(Path(self._directory))
+
+    def perform(self, job: Job, fds: list[int]) -> Result:
+        """Do a job, in a process of its own. A network job may come before the rooms are furnished."""
+        match job:
+            case NetworkJob():
+                from builder.kernel import usernet
+
+                return usernet.perform(job)
+            case RunJob():
+                from builder.kernel import sandbox
+                from builder.tree import commit, copyup
+
+                ran = sandbox.perform(job, fds, self.root_kind, copyup)
+                # Here and not in a child of its own, because it is the fork that costs.
+                return Ran(0, commit.perform(job.commit)) if job.commit and not ran.status else ran
+            case UnpackJob():
+                from builder.tree import unpack
+
+                return unpack.perform(job)
+            case RemoveJob():
+                from builder.tree import remove
+
+                return remove.perform(job)
 
 
 if __name__ == "__main__":

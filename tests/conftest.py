@@ -14,7 +14,7 @@ LONG = os.environ.get("PYBUILD_HOSTILE") == "all"
 """The long run: hypothesis draws other examples each time. In the gate they are the same each time, so that what is
 red there is red because of a change; what a long run finds becomes an example of its test."""
 settings.register_profile("gate", derandomize=True)
-settings.register_profile("long", max_examples=1000, print_blob=True)
+settings.register_profile("long", max_examples=1000, print_blob=True, database=None)
 settings.load_profile("long" if LONG else "gate")
 
 NEVER_SKIPPED = ("kernel", "clients")

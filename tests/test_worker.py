@@ -15,7 +15,19 @@ import pytest
 from builder.errors import ImageError, StepFailed
 from builder.kernel.channel import Channel, ChannelClosed
 from builder.kernel.jobs import Perform, Server
-from builder.values.crossing import Done, Exec, Fault, Job, Refused, Removed, RemoveJob, Request, Result, Rung, Serve
+from builder.values.crossing import (
+    Done,
+    Exec,
+    Fault,
+    Job,
+    Refused,
+    Removed,
+    RemoveJob,
+    Request,
+    Result,
+    Rung,
+    Serve,
+)
 
 
 def act(job: Job, fds: list[int]) -> Result:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from builder.commands.caller import Caller
 from builder.commands.line import Line
-from builder.kernel.worker_handle import run_in_namespace
+from builder.kernel.run_in_namespace import run_in_namespace
 from builder.report.phrases import note
 
 

@@ -97,10 +97,15 @@ class Server:
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._poll = select.poll()
 
+    def begin_with(self, request: Request) -> None:
+        """Start on a request before `run`, which answers it."""
+        self._start(request, [])
+
     def run(self) -> None:
         """Serve until the other side closes the channel; then nothing that was started is left."""
         signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
+        os.write(self._wake_write, b"\0")  # for those that began, and perhaps ended, before
         self._poll.register(self._channel.fileno(), select.POLLIN)
         self._poll.register(self._wake_read, select.POLLIN)
         try:

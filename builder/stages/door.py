@@ -48,6 +48,7 @@ class Door:
         self._owner: int | None = None  # the only thread that is let through, once the door was cleared
         self._lock = threading.Lock()
         self._network: _Asked | None = None
+        self._first: NetworkJob | None = None  # what a worker begins with that is not there yet
         self._asking = threading.Lock()  # not the other one: that is held while the worker starts
         self._opening: threading.Thread | None = None
 
@@ -85,6 +86,7 @@ class Door:
         """
         with self._lock:
             self._owner = threading.get_ident()
+            self._first = None
             worker, self._worker = self._worker, None
         if worker is not None:
             worker.kill()
@@ -106,6 +108,7 @@ class Door:
         """Have the network of the steps made while other things are done; once, whatever is asked for later."""
         with self._asking:
             if self._network is None:
+                self._first = job
                 self._network = _Asked(lambda: self._networked(job))
                 self._network.start()
 
@@ -118,7 +121,10 @@ class Door:
     def _networked(self, job: NetworkJob) -> Networked:
         from builder.values.crossing import Networked
 
-        network = self.call(job, Networked)
+        worker = self._opened()
+        network = worker.first() if worker.has_begun else worker.call(job)
+        if not isinstance(network, Networked):
+            raise TypeError(f"the worker answered NetworkJob with {type(network).__name__}")
         if network.namespace is None:
             self._emit(Note(_ON_THE_HOST.format(network.failures)))
         elif network.failures:
@@ -130,9 +136,9 @@ class Door:
             self.check()
             if self._worker is None:
                 # Not at the top: a build that never gets here should not pay for it.
-                from builder.kernel.worker_handle import start_worker
+                from builder.kernel.spawn import start_worker
 
-                self._worker = start_worker(self._store_root)
+                self._worker = start_worker(self._store_root, network=self._first)
                 self._was_opened = True
                 self._tell(self._worker)
             return self._worker

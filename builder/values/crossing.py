@@ -26,8 +26,10 @@ from builder.values.ladder import Rung as Rung
 from builder.values.limits import Limits
 from builder.values.security import DEFAULT_CAPABILITIES, Security
 
-PROTOCOL = 4
+PROTOCOL = 5
 """Raised whenever a message changes; both sides compare."""
+FIRST = 0
+"""The number of the request that comes with Serve; those that are sent later have other ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,10 +209,14 @@ Job = UnpackJob | RunJob | RemoveJob | NetworkJob
 
 @dataclass(frozen=True, slots=True)
 class Serve:
-    """The conductor's first message: enter the namespace on this rung and do jobs; `directory` will hold the roots."""
+    """The conductor's first message: enter the namespace on this rung and do jobs; `directory` will hold the roots.
+
+    `first` is begun before the worker is ready for others, and answered after its Hello, as the request FIRST.
+    """
 
     rung: Rung
     directory: str
+    first: NetworkJob | None = None
 
 
 @dataclass(frozen=True, slots=True)

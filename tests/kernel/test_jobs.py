@@ -4,10 +4,25 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 
 from builder.errors import MachineError
 from builder.kernel.channel import Channel
-from builder.values.crossing import Done, Fault, Job, Ran, Removed, RemoveJob, Request, Result, RunJob, StepSpec, Tree
+from builder.kernel.jobs import Server
+from builder.values.crossing import (
+    FIRST,
+    Done,
+    Fault,
+    Job,
+    Ran,
+    Removed,
+    RemoveJob,
+    Request,
+    Result,
+    RunJob,
+    StepSpec,
+    Tree,
+)
 from tests.test_worker import answered, children_of, count_descriptors, is_alive, serving, until
 
 
@@ -120,3 +135,27 @@ def test_a_process_that_dies_in_its_second_step_is_told_of() -> None:
         assert isinstance(answer, Fault) and (answer.number, answer.kind) == (7, "MachineError")
         for fd in (reader, writer, hearing, telling):
             os.close(fd)
+
+
+def test_a_request_that_was_begun_with_is_answered() -> None:
+    """Also where it has ended before the server looks."""
+    here, there = Channel.pair()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            here.close()
+            server = Server(there, act)
+            server.begin_with(Request(FIRST, RemoveJob(())))
+            time.sleep(0.2)
+            server.begin_with(Request(5, RemoveJob(())))
+            server.run()
+            os._exit(0)
+        finally:
+            os._exit(1)
+    there.close()
+    try:
+        numbers = {answer.number for answer in (answered(here), answered(here)) if isinstance(answer, Done)}
+        assert numbers == {FIRST, 5}
+    finally:
+        here.close()
+        assert os.waitpid(pid, 0)[1] == 0

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from builder.kernel import syscalls
-from builder.kernel.worker_handle import start_worker
+from builder.kernel.spawn import start_worker
 from builder.values.capabilities import capabilities_of
 from builder.values.crossing import NetworkMode, Ran, RootKind, Rung, RunJob, StepSpec
 from builder.values.security import DEFAULT_CAPABILITIES, Security

@@ -14,9 +14,9 @@ import pytest
 
 import builder
 from builder.errors import UsageError
-from builder.kernel import worker_handle
+from builder.kernel import handshake
 from builder.kernel.namespace import gather
-from builder.kernel.worker_handle import run_in_namespace
+from builder.kernel.run_in_namespace import run_in_namespace
 from tests.kernel.processes import children, descendants, is_alive, until
 
 pytestmark = pytest.mark.kernel
@@ -26,7 +26,7 @@ SOURCE = Path(builder.__file__).parents[1]
 
 OUTER = """
 import sys
-from builder.kernel.worker_handle import run_in_namespace
+from builder.kernel.run_in_namespace import run_in_namespace
 sys.exit(run_in_namespace(sys.argv[1:], {"PATH": "/usr/bin:/bin"}))
 """
 
@@ -73,7 +73,7 @@ def test_missing_command() -> None:
 
 def test_note(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a lower rung it says so."""
-    monkeypatch.setattr(worker_handle, "gather", lambda: replace(gather(), uid_ranges=()))
+    monkeypatch.setattr(handshake, "gather", lambda: replace(gather(), uid_ranges=()))
     notes: list[str] = []
     assert run_in_namespace(["true"], PATH, notes.append) == 0
     assert len(notes) == 1

@@ -21,7 +21,7 @@ SOURCE = Path(__file__).parents[2]
 _BUILD = """
 import sys
 from pathlib import Path
-from builder.kernel.worker_handle import start_worker
+from builder.kernel.spawn import start_worker
 from builder.values.crossing import RunJob, Rung, StepSpec, Tree
 store, rung, upper, work, *lowers = sys.argv[1:]
 step = StepSpec(("/bin/runner",), (("PATH", "/bin"),), "/", 0, 0, (), Tree(tuple(lowers)), upper, work)

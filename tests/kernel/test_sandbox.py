@@ -15,8 +15,8 @@ import pytest
 from builder.errors import ContextError, ImageError, MachineError
 from builder.kernel.mounts import make_private
 from builder.kernel.sandbox import perform
+from builder.kernel.spawn import start_worker
 from builder.kernel.syscalls import mount
-from builder.kernel.worker_handle import start_worker
 from builder.values.crossing import Ran, RootKind, RunJob, Tree
 from tests.kernel.bench import Bench
 
@@ -78,7 +78,7 @@ from pathlib import Path
 from builder.kernel.mounts import make_private
 from builder.kernel.sandbox import perform
 from builder.kernel.syscalls import mount
-from builder.kernel.worker_handle import start_worker
+from builder.kernel.spawn import start_worker
 from builder.values.crossing import RunJob, StepSpec, Tree
 store, script, upper, work, *lowers = sys.argv[1:]
 env = (("PATH", "/bin"),)

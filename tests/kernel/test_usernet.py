@@ -15,8 +15,9 @@ from pathlib import Path
 import pytest
 
 from builder.errors import MachineError
+from builder.kernel.spawn import start_worker
 from builder.kernel.usernet import ADDRESS
-from builder.kernel.worker_handle import Worker, start_worker
+from builder.kernel.worker_handle import Worker
 from builder.stages.network import RESOLVER
 from builder.values.crossing import Networked, NetworkJob, NetworkMode, NetworkPlace, Ran, Rung, RunJob, StepSpec, Tree
 from tests.kernel.bench import make_image
@@ -190,7 +191,7 @@ def test_it_ends_with_a_killed_conductor(tmp_path: Path) -> None:
     program = textwrap.dedent("""
         import sys, time
         from pathlib import Path
-        from builder.kernel.worker_handle import start_worker
+        from builder.kernel.spawn import start_worker
         from builder.values.crossing import NetworkJob
         worker = start_worker(Path(sys.argv[1]))
         print(worker.call(NetworkJob()).helper, flush=True)

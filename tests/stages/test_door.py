@@ -13,7 +13,7 @@ from builder.errors import ContextError, Interrupted, MachineError
 from builder.kernel.namespace import probe
 from builder.kernel.worker_handle import Worker
 from builder.stages.door import _SLOWER, Door
-from builder.values.crossing import Ran, Removed, RemoveJob, RootKind
+from builder.values.crossing import Networked, NetworkJob, Ran, Removed, RemoveJob, RootKind
 from builder.values.event import Event
 from tests.stages.builds import Bench
 
@@ -29,7 +29,8 @@ from builder.store import Store
 from builder.values.request import BuildRequest
 with Store.open(Path(sys.argv[1])) as store:
     build(BuildRequest(Path(sys.argv[2]), SourceText("Buildfile", sys.argv[3])), store, lambda event: None)
-heavy = ("builder.kernel.worker_handle", "builder.kernel.sandbox", "subprocess", "requests", "pyroute2", "click")
+ours = ("builder.kernel.spawn", "builder.kernel.worker_handle", "builder.kernel.sandbox")
+heavy = (*ours, "subprocess", "requests", "pyroute2", "click")
 print(started, sorted(set(heavy) & set(sys.modules)))
 """
 
@@ -99,6 +100,34 @@ def test_it_can_be_opened_early(tmp_path: Path) -> None:
     assert worker is not None
     with pytest.raises(Exception, match="stopped"):
         worker.call(RemoveJob(()))
+
+
+@pytest.mark.kernel
+def test_the_network_of_a_closed_door_is_what_its_worker_begins_with(tmp_path: Path) -> None:
+    """Asked for before there is a worker, it comes with the start; of one that is there it is a job. Once each."""
+    job = NetworkJob(places="/nowhere")
+    for is_open in (False, True):
+        events: list[Event] = []
+        with Door(tmp_path, events.append) as door:
+            if is_open:
+                door.call(RemoveJob(()), Removed)
+            door.prepare_network(job)
+            answers = [door.network(job), door.network(job)]
+            worker = _worker_of(door)
+            assert worker is not None and not worker.has_begun
+        assert answers == [Networked("", failures="neither pasta nor slirp4netns is installed")] * 2
+        assert len([event for event in events if "this machine's own network" in str(event)]) == 1
+
+
+@pytest.mark.kernel
+def test_a_cleared_door_begins_with_no_network(tmp_path: Path) -> None:
+    """Whoever tidies up afterwards runs no steps."""
+    with Door(tmp_path, list[Event]().append) as door:
+        door.network(NetworkJob(places="/nowhere"))
+        door.clear()
+        door.call(RemoveJob(()), Removed)
+        worker = _worker_of(door)
+        assert worker is not None and not worker.has_begun
 
 
 def test_an_early_door_that_does_not_open() -> None:

@@ -76,7 +76,7 @@ def test_where_no_namespace_can_be_had(bench: Bench, busybox: str, monkeypatch: 
     def refuse(_: Path) -> None:
         raise refused
 
-    monkeypatch.setattr("builder.kernel.worker_handle.start_worker", refuse)
+    monkeypatch.setattr("builder.kernel.spawn.start_worker", refuse)
     with Store.open(bench.root) as store, door_of(store) as door:
         pruned = carry_out(store, ALL, door)
         assert pruned.left and pruned.why is refused

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from builder.errors import StoreError
-from builder.kernel.worker_handle import run_in_namespace
+from builder.kernel.run_in_namespace import run_in_namespace
 from builder.store import Store
 from builder.store.check import check
 from builder.values.key import key_of
