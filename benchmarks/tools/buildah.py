@@ -1,4 +1,7 @@
-"""buildah, and podman, whose build is buildah's; both with their fastest isolation and their cache on."""
+"""buildah, and podman, whose build is buildah's; both with their fastest isolation and storage, and their cache on.
+
+The storage is named because, left to themselves in a new store, they take vfs here: three times slower for each step.
+"""
 
 from __future__ import annotations
 
@@ -51,5 +54,5 @@ class Buildah:
         return (self._of(place, *words, name, f"oci:{directory}:1"),)
 
     def _of(self, place: Place, *words: str) -> Command:
-        stores = ("--root", str(place.store), "--runroot", str(place.directory / "run"))
+        stores = ("--storage-driver", "overlay", "--root", str(place.store), "--runroot", str(place.directory / "run"))
         return Command((self.command, *stores, *words))
