@@ -83,6 +83,7 @@ def _build(request: BuildRequest, store: Store, emit: Emit) -> BuildResult:
             if request.secrets:
                 tidy(store, door)  # what a step has written of a secret does not wait for the next build
             raise
+        door.rest()
         contexts.mirrors.discard()
         with tidying(store, door):
             plans = {target.index: target for target in plan.targets}

@@ -187,16 +187,18 @@ class _Rooms:
         """Import what is missing, and see how roots can be put together here. Raises StoreError, OSError."""
         from pathlib import Path
 
+        from builder.kernel import rootfs
+
+        root_kind = rootfs.probing(Path(self._directory))
         import isal.igzip_lib
         import isal.isal_zlib  # noqa: F401 - with the line above: else each child that packs or unpacks loads it anew
 
         from builder import declare
-        from builder.kernel import rootfs
         from builder.tree import commit, copyup, deflate, remove, unpack  # noqa: F401 - the same
 
         _load_what_runs()
         declare.compile_all()
-        self.root_kind = rootfs.probe_root_kind(Path(self._directory))
+        self.root_kind = root_kind()
 
     def perform(self, job: Job, fds: list[int]) -> Result:
         """Do a job, in a process of its own. A network job may come before the rooms are furnished."""

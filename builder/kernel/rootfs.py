@@ -306,6 +306,38 @@ def probe_root_kind(directory: Path) -> RootKind:
         shutil.rmtree(place, ignore_errors=True)
 
 
+def probing(directory: Path) -> Callable[[], RootKind]:
+    """`probe_root_kind` in a process of its own. What is returned waits for the answer, and raises as that does."""
+    reader, writer = os.pipe2(os.O_CLOEXEC)
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.write(writer, _answer_of(directory).encode())
+        finally:
+            os._exit(0)
+    os.close(writer)
+
+    def answer() -> RootKind:
+        with open(reader, "rb") as stream:
+            words = stream.read().decode()
+        os.waitpid(pid, 0)
+        if not words:
+            raise MachineError("the process that tries the store's file system ended without an answer")
+        if words.isdigit():
+            raise OSError(int(words), os.strerror(int(words)), os.fspath(directory))
+        return RootKind(words)
+
+    return answer
+
+
+def _answer_of(directory: Path) -> str:
+    """The kind, or the number of the error."""
+    try:
+        return probe_root_kind(directory)
+    except OSError as error:
+        return str(error.errno)
+
+
 def _succeeds(action: Callable[[], None]) -> bool:
     """Whether an action works, in a child with its own mount namespace, so that nothing of it stays here."""
     try:

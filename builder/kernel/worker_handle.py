@@ -8,6 +8,7 @@ from __future__ import annotations
 import subprocess
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from queue import SimpleQueue
 from types import TracebackType
 
@@ -24,6 +25,7 @@ from builder.values.crossing import (
     Job,
     NetworkJob,
     Request,
+    Rest,
     Result,
     RootKind,
     Rung,
@@ -86,6 +88,12 @@ class Worker:
         if answer is None:
             raise ValueError("the worker began with no job, or its result was given")
         return _result_of(answer)
+
+    def rest(self) -> None:
+        """Say that no step follows, so that what is kept for steps ends already."""
+        with self._sending, suppress(ChannelClosed):
+            if self._end is None:
+                self._started.channel.send(Rest())
 
     def close(self) -> None:
         """End the worker. What is still under way ends with it."""

@@ -91,6 +91,12 @@ class Door:
         if worker is not None:
             worker.kill()
 
+    def rest(self) -> None:
+        """No step follows: what the worker keeps for them ends while other things are done."""
+        worker = self._worker
+        if worker is not None:
+            worker.rest()
+
     def open_early(self) -> None:
         """Begin to start the worker while other things are done: there will be work for it.
 

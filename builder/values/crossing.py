@@ -11,6 +11,7 @@
        │                                  │ ◄── closed pipe = exec'd, or a Fault
        │                                  │  RunJob.commit: CommitSpec      │
        │  Done(job, result) │ Fault ◄──── │                                 │
+       │  Rest (no step follows) ───────► │                                 │
 
 A message travels as one JSON object tagged with its class's name; tuples are lists. Paths of the host are text
 (surrogateescape for names that are not UTF-8). A descriptor is named by its index in the message's list of descriptors.
@@ -26,7 +27,7 @@ from builder.values.ladder import Rung as Rung
 from builder.values.limits import Limits
 from builder.values.security import DEFAULT_CAPABILITIES, Security
 
-PROTOCOL = 5
+PROTOCOL = 6
 """Raised whenever a message changes; both sides compare."""
 FIRST = 0
 """The number of the request that comes with Serve; those that are sent later have other ones."""
@@ -315,6 +316,11 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
+class Rest:
+    """No step follows: what is kept for steps may end. Other jobs may come. Without an answer."""
+
+
+@dataclass(frozen=True, slots=True)
 class Done:
     """The answer to a request that worked."""
 
@@ -333,4 +339,4 @@ class Fault:
     traceback: str = ""
 
 
-Message = Serve | Exec | Unshared | Mapped | Refused | Hello | Request | Done | Fault
+Message = Serve | Exec | Unshared | Mapped | Refused | Hello | Request | Rest | Done | Fault

@@ -18,6 +18,7 @@ from builder.values.crossing import (
     Removed,
     RemoveJob,
     Request,
+    Rest,
     Result,
     RunJob,
     StepSpec,
@@ -159,3 +160,11 @@ def test_a_request_that_was_begun_with_is_answered() -> None:
     finally:
         here.close()
         assert os.waitpid(pid, 0)[1] == 0
+
+
+def test_only_pid_1_ends_everything_around_it() -> None:
+    """A server that is not alone in a pid namespace kills nobody: what waits for a step goes on waiting."""
+    with serving(act) as (channel, _):
+        first = done(channel, "run")
+        channel.send(Rest())
+        assert done(channel, "run") == first

@@ -177,7 +177,7 @@ class TestProbe:
             make_private()
             place = room.base / f"probe-{prepare.__name__}"
             place.mkdir()
-            found = rootfs.probe_root_kind(prepare(place))
+            found = rootfs.probing(prepare(place))()
             assert not [name for name in os.listdir(place) if name.startswith("probe-")]
             return found.value
 

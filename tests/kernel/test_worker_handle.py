@@ -19,7 +19,7 @@ from builder.errors import Interrupted, MachineError, StoreError
 from builder.kernel.run_in_namespace import run_in_namespace
 from builder.kernel.spawn import start_worker
 from builder.kernel.worker_handle import Worker
-from builder.values.crossing import Removed, RemoveJob, RootKind, Rung, UnpackJob
+from builder.values.crossing import Networked, NetworkJob, Removed, RemoveJob, RootKind, Rung, UnpackJob
 from tests.kernel.processes import children, descendants, is_alive, is_there, until
 
 pytestmark = pytest.mark.kernel
@@ -141,6 +141,30 @@ def worker_pid() -> int:
     return pid
 
 
+def test_what_is_kept_for_steps_ends_when_none_follows(tmp_path: Path) -> None:
+    """The network's processes end before the worker does; other jobs are done all the same."""
+    with start_worker(tmp_path, network=NetworkJob()) as worker:
+        network = worker.first()
+        assert isinstance(network, Networked) and network.helper
+        porter = worker_pid()
+        assert len(descendants(porter)) > 2
+        worker.rest()
+        until(lambda: len(descendants(porter)) == 1)
+        assert worker.call(RemoveJob(())) == Removed(0)
+    worker.rest()  # it is over: nobody hears it
+
+
+def test_a_job_under_way_is_not_ended_by_a_rest(tmp_path: Path, worker: Worker) -> None:
+    """Only what waits may end."""
+    slow = Asking(worker, endless(tmp_path))
+    porter = worker_pid()
+    until(lambda: len(descendants(porter)) == 2)
+    worker.rest()
+    assert worker.call(RemoveJob(())) == Removed(0)
+    assert slow.outcome is None and len(descendants(porter)) == 2
+    worker.kill()
+
+
 def test_an_error_in_a_with_block_kills(tmp_path: Path) -> None:
     """Ctrl-C while a job is under way does not wait for it."""
     with pytest.raises(KeyboardInterrupt), start_worker(tmp_path) as worker:
@@ -173,7 +197,7 @@ CONDUCTOR = """
 import sys, threading
 from pathlib import Path
 from builder.kernel.spawn import start_worker
-from builder.values.crossing import UnpackJob
+from builder.values.crossing import Networked, NetworkJob, UnpackJob
 place = sys.argv[1]
 worker = start_worker(Path(place))
 threading.Timer(0.2, print, ["going"], {"flush": True}).start()
