@@ -13,7 +13,6 @@ from builder.stages.prune import carry_out, rehearse
 from builder.store import Store
 from builder.store.holdings import Kind
 from builder.store.policy import Policy
-from builder.values.crossing import NetworkJob
 from tests.stages.builds import Bench
 from tests.store import stocks
 
@@ -74,7 +73,7 @@ def test_where_no_namespace_can_be_had(bench: Bench, busybox: str, monkeypatch: 
     bench.build(f"FROM {busybox}\nRUN mkdir -m 700 /v && echo > /v/f && chown -R 7 /v\n")
     refused = MachineError("namespaces are switched off here")
 
-    def refuse(_: Path, network: NetworkJob | None) -> None:
+    def refuse(*_: object, **__: object) -> None:
         raise refused
 
     monkeypatch.setattr("builder.kernel.spawn.start_worker", refuse)
