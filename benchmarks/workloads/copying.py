@@ -67,4 +67,5 @@ class CopyAgain:
         return {"4b": found, "4b nothing": found}
 
     def _change(self, number: int) -> None:
-        (self._context / "d0000" / "f000000").write_bytes(half_compressible(random.Random(number), 4096))
+        # As text: Random(-1) and Random(1) are the same, and what was built once is found again.
+        (self._context / "d0000" / "f000000").write_bytes(half_compressible(random.Random(str(number)), 4096))
