@@ -67,5 +67,10 @@ def execute(command: Command, room: Path) -> str:
         bad.seek(0)
         output, errors = said.read(), bad.read()
     if done.returncode:
-        raise CommandFailed(errors.strip()[-600:] or f"{command.argv[0]}: status {done.returncode}")
+        raise CommandFailed(_last_words(errors) or f"{command.argv[0]}: status {done.returncode}")
     return output
+
+
+def _last_words(errors: str) -> str:
+    """The last line that says something; docker tells of all steps before it."""
+    return next((line.strip()[-600:] for line in reversed(errors.splitlines()) if line.strip(" -")), "")

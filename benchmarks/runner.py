@@ -52,17 +52,20 @@ def run(workload: Workload, tools: Sequence[Tool], runs: int, room: Room) -> Tab
 
 
 def _turn(workload: Workload, turn: Turn, table: Table) -> None:
-    name = turn.tool.name
+    name, measured = turn.tool.name, set[str]()
     try:
-        for key, took in workload.measure(turn).items():
+        for key, took in workload.measure(turn):
             _findings(table, key, name).runs.append(took)
+            measured.add(key)
+        measured.clear()  # what cannot be looked at counts for nothing
         if turn.number == 0:
             for key, listing in workload.results(turn).items():
                 _findings(table, key, name).listing = listing
     except CommandFailed as error:
         print(f"  failed: {error}", file=sys.stderr, flush=True)
-        for found in table.values():
-            found[name].failures.append(Failure(str(error)))
+        for row, found in table.items():
+            if row.key not in measured:
+                found[name].failures.append(Failure(str(error)))
 
 
 def _floor(floor: Floor, place: Place, table: Table, room: Room) -> None:

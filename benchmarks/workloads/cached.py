@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from benchmarks.floors import Floor
 from benchmarks.materials import Materials
@@ -33,14 +33,14 @@ class NothingChanged:
     def __init__(self, materials: Materials) -> None:
         self._base, self._context = materials.base("small"), materials.files(10)
 
-    def measure(self, turn: Turn) -> Mapping[str, Run]:
+    def measure(self, turn: Turn) -> Iterator[tuple[str, Run]]:
         """Built once; all turns after that find it."""
         buildfile = turn.kept.directory / "Buildfile"
         build = Build(buildfile, self._context)
         if not buildfile.exists():
             buildfile.write_text(_EIGHT_STEPS.format(base=self._base))
             turn.prepare(build, turn.kept)
-        return {"1": turn.build(build, turn.kept)}
+        yield "1", turn.build(build, turn.kept)
 
     def results(self, turn: Turn) -> Mapping[str, Listing]:
         """The image of the eight steps."""
@@ -60,13 +60,13 @@ class OneMoreStep:
     def __init__(self, materials: Materials) -> None:
         self._base, self._context = materials.base("small"), materials.files(10)
 
-    def measure(self, turn: Turn) -> Mapping[str, Run]:
+    def measure(self, turn: Turn) -> Iterator[tuple[str, Run]]:
         """The difference of two builds, by the number of steps between them."""
         if turn.number == 0:
             turn.prepare(self._steps(turn, 1, "warm"), turn.kept)
         few = turn.build(self._steps(turn, _FEW, "few"), turn.kept)
         more = turn.build(self._steps(turn, _MORE, "more"), turn.kept)
-        return {"2": more.less(few, _MORE - _FEW)}
+        yield "2", more.less(few, _MORE - _FEW)
 
     def results(self, turn: Turn) -> Mapping[str, Listing]:
         """The image of the longer build."""

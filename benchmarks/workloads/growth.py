@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from benchmarks.floors import Floor
 from benchmarks.materials import Materials
@@ -24,10 +24,10 @@ class LargeImage:
     def __init__(self, materials: Materials) -> None:
         self._context = materials.big_files(5, materials.size(_GIB))
 
-    def measure(self, turn: Turn) -> Mapping[str, Run]:
+    def measure(self, turn: Turn) -> Iterator[tuple[str, Run]]:
         """From an empty store."""
         build = Build(turn.write("FROM scratch\nCOPY . /data\n"), self._context, archive=True)
-        return {"9": turn.build(build, turn.place)}
+        yield "9", turn.build(build, turn.place)
 
     def results(self, turn: Turn) -> Mapping[str, Listing]:
         """Nothing: reading 5 GB for each tool takes longer than all else, and 4c has compared the same way."""
@@ -47,15 +47,14 @@ class Growth:
         self._kind, self._sizes = kind, sizes[kind]
         self._base, self._materials = materials.base("small"), materials
 
-    def measure(self, turn: Turn) -> Mapping[str, Run]:
+    def measure(self, turn: Turn) -> Iterator[tuple[str, Run]]:
         """All sizes, the smallest first."""
         if turn.number == 0:
             warm = Build(turn.write(f"FROM {self._base}\nRUN true\n", "warm"), self._materials.files(10))
             turn.prepare(warm, turn.kept)
         made = {"steps": self._steps, "files": self._files, "stages": self._stages}[self._kind]
-        return {
-            row.key: turn.build(made(turn, size), turn.kept) for row, size in zip(self.rows, self._sizes, strict=True)
-        }
+        for row, size in zip(self.rows, self._sizes, strict=True):
+            yield row.key, turn.build(made(turn, size), turn.kept)
 
     def results(self, turn: Turn) -> Mapping[str, Listing]:
         """Of the largest."""

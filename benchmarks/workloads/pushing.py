@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from benchmarks.floors import Floor, skopeo_push
 from benchmarks.materials import Materials
@@ -24,14 +24,15 @@ class Push:
         self._context = materials.big_files(15, materials.size(10) * _MIB)
         self.floors = (skopeo_push("7", materials.layout_of(self._context)),)
 
-    def measure(self, turn: Turn) -> Mapping[str, Run]:
+    def measure(self, turn: Turn) -> Iterator[tuple[str, Run]]:
         """To a fresh registry each time."""
         if turn.number == 0:
             build = Build(turn.write("FROM scratch\nCOPY . /data\n"), self._context)
             turn.prepare(build, turn.kept)
         with registry(turn.place.directory / "registry") as address:
             commands = turn.tool.push("bench:1", f"{address}/pushed:1", turn.kept)
-            return {"7": turn.measured(commands), "7 again": turn.measured(commands)}
+            yield "7", turn.measured(commands)
+            yield "7 again", turn.measured(commands)
 
     def results(self, turn: Turn) -> Mapping[str, Listing]:
         """What was pushed, as the store has it."""
@@ -55,16 +56,13 @@ class ThinBuild:
         )
         self._base, self._context, self._address = materials.base(base), materials.files(10), materials.address
 
-    def measure(self, turn: Turn) -> Mapping[str, Run]:
+    def measure(self, turn: Turn) -> Iterator[tuple[str, Run]]:
         """The registry has the base, and never had this image."""
-        runs = {
-            "8": turn.build(self._build(turn, "8", "COPY . /srv"), turn.place),
-            "8 again": turn.build(self._build(turn, "8 again", "COPY . /opt"), turn.place),
-        }
+        yield "8", turn.build(self._build(turn, "8", "COPY . /srv"), turn.place)
+        yield "8 again", turn.build(self._build(turn, "8 again", "COPY . /opt"), turn.place)
         if turn.tool.knows_link:
             build = self._build(turn, "8 link", "COPY --link . /srv")
-            runs["8 link"] = turn.build(build, turn.second)
-        return runs
+            yield "8 link", turn.build(build, turn.second)
 
     def results(self, turn: Turn) -> Mapping[str, Listing]:
         """The base and ten files."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from benchmarks.floors import Floor, umoci_repack
 from benchmarks.listing import listing
@@ -27,11 +27,11 @@ class RunWrites:
         self._base, self._context = materials.base("small"), materials.files(materials.size(5000), 100_000)
         self.floors = (umoci_repack("5", self._context),)
 
-    def measure(self, turn: Turn) -> Mapping[str, Run]:
+    def measure(self, turn: Turn) -> Iterator[tuple[str, Run]]:
         """From an empty store; the base has 2 MB."""
         text = f"FROM {self._base}\nRUN --mount=type=bind,target=/run/in cp -r /run/in /made\n"
         build = Build(turn.write(text), self._context, archive=True)
-        return {"5": turn.build(build, turn.place)}
+        yield "5", turn.build(build, turn.place)
 
     def results(self, turn: Turn) -> Mapping[str, Listing]:
         """What is in the archive."""
@@ -48,13 +48,13 @@ class Stages:
     def __init__(self, materials: Materials) -> None:
         self._base, self._context = materials.base("small"), materials.files(10)
 
-    def measure(self, turn: Turn) -> Mapping[str, Run]:
+    def measure(self, turn: Turn) -> Iterator[tuple[str, Run]]:
         """With the base in the store, and steps that no cache knows."""
         if turn.number == 0:
             warm = Build(turn.write(f"FROM {self._base}\nRUN true\n", "warm"), self._context)
             turn.prepare(warm, turn.kept)
         build = Build(turn.write(self._text(turn.number)), self._context, jobs=len(_STAGES))
-        return {"6": turn.build(build, turn.kept)}
+        yield "6", turn.build(build, turn.kept)
 
     def results(self, turn: Turn) -> Mapping[str, Listing]:
         """Four files."""

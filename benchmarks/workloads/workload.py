@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -111,7 +111,7 @@ class Workload(Protocol):
     def floors(self) -> tuple[Floor, ...]:
         """What is measured beside the builders."""
 
-    def measure(self, turn: Turn) -> Mapping[str, Run]:
+    def measure(self, turn: Turn) -> Iterator[tuple[str, Run]]:
         """Do it; the runs by the key of their row. Raises CommandFailed."""
 
     def results(self, turn: Turn) -> Mapping[str, Listing]:
