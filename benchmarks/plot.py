@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from xml.sax.saxutils import escape
 
 from benchmarks.report import OURS, ratio
@@ -17,14 +17,16 @@ _TEXT = 'font-family="sans-serif" font-size="12" fill="currentColor"'
 
 def svg(table: Table) -> str:
     """The whole picture."""
-    bars, height = _bars(table)
-    lines, all_height = _growth(table, height)
+    peers = dict.fromkeys(tool for findings in table.values() for tool in findings if tool != OURS)
+    colours = {OURS: "#222222", **dict(zip(peers, _COLOURS, strict=False))}
+    bars, height = _bars(table, colours)
+    lines, all_height = _growth(table, height, colours)
     style = 'style="background:#fff;color:#222"'
     head = f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{all_height}" {style}>'
     return "\n".join([head, *bars, *lines, "</svg>"]) + "\n"
 
 
-def _bars(table: Table) -> tuple[list[str], int]:
+def _bars(table: Table, colours: Mapping[str, str]) -> tuple[list[str], int]:
     """A bar for each peer in each row, as long as the logarithm of how many times our time its time is."""
     found = [
         (row, tool, 1 / ratio(findings[OURS], other))
@@ -33,9 +35,9 @@ def _bars(table: Table) -> tuple[list[str], int]:
         for tool, other in findings.items()
         if tool != OURS and other.runs and findings[OURS].runs and ratio(findings[OURS], other) > 0
     ]
-    colours = dict(zip(dict.fromkeys(tool for _, tool, _ in found), _COLOURS, strict=False))
+    shown = dict.fromkeys(tool for _, tool, _ in found)
     parts = [_said(10, 20, "how many times our time each peer takes (logarithmic; left of the line it is faster)")]
-    parts += [_said(10 + 130 * number, 40, tool, colour) for number, (tool, colour) in enumerate(colours.items())]
+    parts += [_said(10 + 130 * number, 40, tool, colours[tool]) for number, tool in enumerate(shown)]
     most = max([4.0, *(times for _, _, times in found)])
     scale = (_WIDTH - _LEFT - _RIGHT) / (math.log(most) + math.log(4))
     zero, top, last = _LEFT + scale * math.log(4), 56, ""
@@ -55,7 +57,7 @@ def _bars(table: Table) -> tuple[list[str], int]:
     return parts, top + 20
 
 
-def _growth(table: Table, top: int) -> tuple[list[str], int]:
+def _growth(table: Table, top: int, colours: Mapping[str, str]) -> tuple[list[str], int]:
     """Time by number of steps, files and stages, both logarithmic: a flat cost per unit is a straight line."""
     series: dict[str, dict[str, list[tuple[int, float]]]] = {}
     for row, findings in table.items():
@@ -67,11 +69,14 @@ def _growth(table: Table, top: int) -> tuple[list[str], int]:
                     series.setdefault(kind, {}).setdefault(tool, []).append((int(size), median))
     parts: list[str] = []
     for number, (kind, tools) in enumerate(series.items()):
-        parts += _panel(kind, tools, 20 + number * 280, top + 20)
+        parts += _panel(kind, tools, (20 + number * 280, top + 20), colours)
     return parts, top + (_PLOT + 70 if series else 0)
 
 
-def _panel(kind: str, tools: dict[str, list[tuple[int, float]]], left: int, top: int) -> list[str]:
+def _panel(
+    kind: str, tools: dict[str, list[tuple[int, float]]], place: tuple[int, int], colours: Mapping[str, str]
+) -> list[str]:
+    left, top = place
     points = [point for values in tools.values() for point in values]
     sizes = [math.log(size) for size, _ in points]
     times = [math.log(max(time_s, 1e-3)) for _, time_s in points]
@@ -82,7 +87,8 @@ def _panel(kind: str, tools: dict[str, list[tuple[int, float]]], left: int, top:
         return left + 10 + wide * 210, top + 15 + (1 - high) * _PLOT
 
     parts = [_said(left, top, f"seconds by number of {kind}")]
-    for (tool, values), colour in zip(tools.items(), ("#222222", *_COLOURS), strict=False):
+    for tool, values in tools.items():
+        colour = colours[tool]
         parts.append(_line([at(*value) for value in values], colour))
         parts += [_said(at(*value)[0] + 3, at(*value)[1] - 3, f"{value[1]:.2g}", colour) for value in values]
         parts.append(_said(at(*values[-1])[0] - 40, at(*values[-1])[1] + 14, tool, colour))
