@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _FULL_RUNS = 5
-_QUICK_RUNS = 3
+_QUICK_RUNS = 2
 _QUICK_SCALE = 0.2
 
 

@@ -14,7 +14,7 @@ import sys
 import time
 
 _PR_SET_CHILD_SUBREAPER = 36
-_PATIENCE_S = 10.0
+_PATIENCE_S = 1.0  # podman leaves a process that never ends
 
 
 def main() -> int:

@@ -20,7 +20,7 @@ RUN cat two > second
 COPY d0000/f000002 three
 RUN cat one two three > all
 """
-_FEW, _MORE = 2, 22
+_FEW, _MORE, _QUICK_MORE = 2, 22, 10
 
 
 class NothingChanged:
@@ -59,14 +59,15 @@ class OneMoreStep:
 
     def __init__(self, materials: Materials) -> None:
         self._base, self._context = materials.base("small"), materials.files(10)
+        self._more = _MORE if materials.scale == 1 else _QUICK_MORE
 
     def measure(self, turn: Turn) -> Iterator[tuple[str, Run]]:
         """The difference of two builds, by the number of steps between them."""
         if turn.number == 0:
             turn.prepare(self._steps(turn, 1, "warm"), turn.kept)
         few = turn.build(self._steps(turn, _FEW, "few"), turn.kept)
-        more = turn.build(self._steps(turn, _MORE, "more"), turn.kept)
-        yield "2", more.less(few, _MORE - _FEW)
+        more = turn.build(self._steps(turn, self._more, "more"), turn.kept)
+        yield "2", more.less(few, self._more - _FEW)
 
     def results(self, turn: Turn) -> Mapping[str, Listing]:
         """The image of the longer build."""
