@@ -66,11 +66,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Builds the same images with pybuild and every other builder that is installed, and compares.",
     )
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pybuild-benchmark"
-    parser.add_argument(
-        "--quick",
-        action="store_true",
-        help="smaller inputs and fewer runs: under 3 minutes with one peer, once the bases are made",
-    )
+    parser.add_argument("--quick", action="store_true", help="smaller and fewer: under 3 minutes with one peer")
     parser.add_argument("--workload", default="", metavar="KEYS", help="only these, as in 1,3b,4 (default: all)")
     parser.add_argument(
         "--peers",
